@@ -1,0 +1,666 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// A DittoServer is one DittoFS file server (NFS and SMB) with everything that
+// it needs: volumes, Services, Secrets and, if asked for, a PostgreSQL cluster
+// run by the Percona operator.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=ditto;dittofs
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Database",type=string,JSONPath=`.status.database.type`
+// +kubebuilder:printcolumn:name="On delete",type=string,JSONPath=`.status.database.onDelete`
+// +kubebuilder:printcolumn:name="Endpoint",type=string,JSONPath=`.status.endpoints.nfs`
+type DittoServer struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   DittoServerSpec   `json:"spec"`
+	Status DittoServerStatus `json:"status,omitempty"`
+}
+
+// DittoServerSpec is what a person asks for. Its names are those of the
+// DittoFS operator's DittoServer, so that a manifest moves over by changing
+// its apiVersion.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.database) || !has(self.database.type) || self.database.type != 'postgres' || has(self.database.postgresSecretRef) || (has(self.percona) && has(self.percona.enabled) && self.percona.enabled)",message="database.type postgres needs a database: set database.postgresSecretRef, or percona.enabled: true",reason=FieldValueRequired,fieldPath=".database.postgresSecretRef"
+// +kubebuilder:validation:XValidation:rule="!(has(self.database) && has(self.database.postgresSecretRef) && has(self.percona) && has(self.percona.enabled) && self.percona.enabled)",message="a server has one database: set either database.postgresSecretRef or percona.enabled, not both",reason=FieldValueForbidden,fieldPath=".database.postgresSecretRef"
+// +kubebuilder:validation:XValidation:rule="self.adapters.nfs.port != self.controlPlane.port",message="the server listens on controlPlane.port, adapters.nfs.port and adapters.smb.port at once: choose another port",fieldPath=".adapters.nfs.port"
+// +kubebuilder:validation:XValidation:rule="!(self.adapters.smb.port in [self.controlPlane.port, self.adapters.nfs.port])",message="the server listens on controlPlane.port, adapters.nfs.port and adapters.smb.port at once: choose another port",fieldPath=".adapters.smb.port"
+type DittoServerSpec struct {
+	// Image is the DittoFS server's image. Unset: the platform's default, else
+	// docker.io/marmos91c/dittofs:v0.29.0; a running server keeps the default
+	// that it started with. A change rolls the pod.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[!-~]+$')",message="must be the reference of an image, without white space"
+	Image string `json:"image,omitempty"`
+
+	// Replicas is the number of server pods: 1, or 0 to stop the server and
+	// keep its data. DittoFS is single-writer, there is never more than one.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// Storage sizes the server's own volumes.
+	Storage StorageSpec `json:"storage"`
+
+	// Database says where the control plane (users, shares, settings) is
+	// stored. See percona for a PostgreSQL cluster of the server's own.
+	// +optional
+	// +kubebuilder:default={}
+	Database DatabaseSpec `json:"database,omitempty"`
+
+	// ControlPlane configures the REST API.
+	// +optional
+	// +kubebuilder:default={}
+	ControlPlane ControlPlaneSpec `json:"controlPlane,omitempty"`
+
+	// Identity configures the API's tokens and its first administrator.
+	// +optional
+	// +kubebuilder:default={}
+	Identity IdentitySpec `json:"identity,omitempty"`
+
+	// Service shapes the Service of the REST API, <name>-api.
+	// +optional
+	// +kubebuilder:default={}
+	Service ServiceSpec `json:"service,omitempty"`
+
+	// Adapters declares the file protocols that are served. It shapes Services
+	// and the NetworkPolicy; the server itself listens on both from its first
+	// boot on.
+	// +optional
+	// +kubebuilder:default={}
+	Adapters AdaptersSpec `json:"adapters,omitempty"`
+
+	// AdapterServices shapes the Services of the file protocols,
+	// <name>-adapter-nfs and <name>-adapter-smb.
+	// +optional
+	// +kubebuilder:default={}
+	AdapterServices ServiceSpec `json:"adapterServices,omitempty"`
+
+	// NetworkPolicy restricts who may reach the server.
+	// +optional
+	// +kubebuilder:default={}
+	NetworkPolicy NetworkPolicySpec `json:"networkPolicy,omitempty"`
+
+	// Logging configures the server's log. A change rolls the pod.
+	// +optional
+	// +kubebuilder:default={}
+	Logging LoggingSpec `json:"logging,omitempty"`
+
+	// Resources of the server's container. A change rolls the pod.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.requests) || !has(self.limits) || self.requests.all(r, !(r in self.limits) || !isQuantity(string(self.requests[r])) || !isQuantity(string(self.limits[r])) || quantity(string(self.requests[r])).compareTo(quantity(string(self.limits[r]))) <= 0)",message="a request must not be more than its limit"
+	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
+
+	// SecurityContext of the server's container. Fields that are not set get
+	// hardened defaults; a setting that the platform's Pod Security level
+	// forbids is refused.
+	// +optional
+	SecurityContext *corev1.SecurityContext `json:"securityContext,omitempty"`
+
+	// PodSecurityContext of the server's pod. Fields that are not set get
+	// hardened defaults, fsGroup 65532 among them; a setting that the
+	// platform's Pod Security level forbids is refused.
+	// +optional
+	PodSecurityContext *corev1.PodSecurityContext `json:"podSecurityContext,omitempty"`
+
+	// TerminationGracePeriodSeconds is how long a stopping server may take to
+	// finish what it is doing, in seconds. The server itself needs up to 105.
+	// +optional
+	// +kubebuilder:default=105
+	// +kubebuilder:validation:Minimum=36
+	// +kubebuilder:validation:Maximum=86400
+	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
+
+	// Percona gives the server a PostgreSQL cluster of its own, run by the
+	// Percona operator (2.9 or newer), which must be installed.
+	// +optional
+	// +kubebuilder:default={}
+	Percona PerconaSpec `json:"percona,omitempty"`
+}
+
+// StorageSpec sizes the server's own volumes. They are claimed once, when the
+// server is created, and outlive it. A later change is not made by itself:
+// the condition StorageUpToDate says what to do.
+type StorageSpec struct {
+	// MetadataSize of the volume for file metadata, a quantity like 10Gi.
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",message="must be a quantity greater than zero, like 10Gi"
+	MetadataSize string `json:"metadataSize"`
+
+	// ContentSize of the volume for file content, a quantity like 100Gi.
+	// Unset: no such volume, the content lives in remote block stores only.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || (isQuantity(self) && quantity(self).isGreaterThan(quantity('0')))",message="must be a quantity greater than zero, like 100Gi"
+	ContentSize string `json:"contentSize,omitempty"`
+
+	// ControlPlaneSize of the volume for the control plane's own files, the
+	// SQLite database among them; a quantity.
+	// +optional
+	// +kubebuilder:default="1Gi"
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",message="must be a quantity greater than zero, like 1Gi"
+	ControlPlaneSize string `json:"controlPlaneSize,omitempty"`
+
+	// StorageClassName of all volumes. Unset: the platform's default, else
+	// the cluster's default StorageClass.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a StorageClass: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
+	StorageClassName *string `json:"storageClassName,omitempty"`
+}
+
+// A DatabaseType is a database that DittoFS can keep its control plane in.
+// +kubebuilder:validation:Enum=sqlite;postgres
+type DatabaseType string
+
+// The databases that DittoFS knows.
+const (
+	DatabaseTypeSQLite   DatabaseType = "sqlite"
+	DatabaseTypePostgres DatabaseType = "postgres"
+)
+
+// A DatabaseKind is where a server's database comes from.
+// +kubebuilder:validation:Enum=sqlite;external;percona
+type DatabaseKind string
+
+// The kinds of database a server can run on.
+const (
+	// DatabaseSQLite is a file on the control plane's volume.
+	DatabaseSQLite DatabaseKind = "sqlite"
+	// DatabaseExternal is a PostgreSQL that a Secret leads to.
+	DatabaseExternal DatabaseKind = "external"
+	// DatabasePercona is a PerconaPGCluster composed for the server.
+	DatabasePercona DatabaseKind = "percona"
+)
+
+// DatabaseSpec says where the control plane is stored.
+type DatabaseSpec struct {
+	// Type of the database. With percona.enabled it is postgres whatever this
+	// says; postgres without Percona needs postgresSecretRef.
+	// +optional
+	// +kubebuilder:default=sqlite
+	Type DatabaseType `json:"type,omitempty"`
+
+	// AllowChangeTo permits a running server to move to another kind of
+	// database. The new one starts empty: nothing is copied. Unset, an edit
+	// that leads to another database is refused and the server keeps running
+	// on the one it has (condition DatabaseReady, reason
+	// DatabaseChangeRefused).
+	// +optional
+	AllowChangeTo DatabaseKind `json:"allowChangeTo,omitempty"`
+
+	// SQLite configures the database of type sqlite.
+	// +optional
+	// +kubebuilder:default={}
+	SQLite SQLiteSpec `json:"sqlite,omitempty"`
+
+	// PostgresSecretRef leads to a PostgreSQL that exists already.
+	// +optional
+	PostgresSecretRef *PostgresSecretRef `json:"postgresSecretRef,omitempty"`
+}
+
+// SQLiteSpec configures SQLite.
+type SQLiteSpec struct {
+	// Path of the database file, on the control plane's volume.
+	// +optional
+	// +kubebuilder:default="/data/controlplane/controlplane.db"
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^/data/controlplane(/[A-Za-z0-9._-]+)+$') && !self.matches('/[.][.]?(/|$)')",message="must be a file below /data/controlplane/, the volume that is kept, with only letters, digits, '.', '_' and '-' in its names and no '.' or '..' among them"
+	Path string `json:"path,omitempty"`
+}
+
+// An SSLMode is how a PostgreSQL client uses TLS (libpq's sslmode).
+type SSLMode string
+
+// The SSL modes of libpq.
+const (
+	SSLModeDisable    SSLMode = "disable"
+	SSLModeAllow      SSLMode = "allow"
+	SSLModePrefer     SSLMode = "prefer"
+	SSLModeRequire    SSLMode = "require"
+	SSLModeVerifyCA   SSLMode = "verify-ca"
+	SSLModeVerifyFull SSLMode = "verify-full"
+)
+
+// PostgresSecretRef names a Secret that leads to a PostgreSQL database: keys
+// host, database, user, password, and optionally port and sslmode.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.sslMode) || !(self.sslMode in ['verify-ca', 'verify-full']) || has(self.caSecretRef)",message="sslMode verify-ca and verify-full check the server's certificate: set caSecretRef to a Secret with the key ca.crt",reason=FieldValueRequired,fieldPath=".caSecretRef"
+type PostgresSecretRef struct {
+	// Name of the Secret, in the server's namespace.
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a Secret: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
+	Name string `json:"name"`
+
+	// Key is accepted because the DittoFS operator requires it, and ignored
+	// because that operator ignores it as well.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Key string `json:"key,omitempty"`
+
+	// SSLMode of the connection. Unset: the Secret's key sslmode, else prefer.
+	// +optional
+	// +kubebuilder:validation:Enum=disable;allow;prefer;require;verify-ca;verify-full
+	SSLMode SSLMode `json:"sslMode,omitempty"`
+
+	// CASecretRef names a Secret whose key ca.crt holds the certificate
+	// authority that signed the database server's certificate.
+	// +optional
+	CASecretRef *LocalSecretRef `json:"caSecretRef,omitempty"`
+}
+
+// LocalSecretRef names a Secret in the server's namespace.
+type LocalSecretRef struct {
+	// Name of the Secret.
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a Secret: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
+	Name string `json:"name"`
+}
+
+// SecretKeyRef names one key of a Secret in the server's namespace.
+type SecretKeyRef struct {
+	// Name of the Secret.
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a Secret: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
+	Name string `json:"name"`
+
+	// Key in the Secret's data.
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="must be a key of a Secret: letters, digits, '-', '_' and '.'"
+	Key string `json:"key"`
+}
+
+// ControlPlaneSpec configures the REST API.
+type ControlPlaneSpec struct {
+	// Port that the REST API listens on. A change rolls the pod.
+	// +optional
+	// +kubebuilder:default=8080
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+
+	// TLS is accepted because the DittoFS operator knows it, and has no
+	// effect.
+	// +optional
+	TLS *bool `json:"tls,omitempty"`
+}
+
+// IdentitySpec configures tokens and the first administrator.
+type IdentitySpec struct {
+	// Type is accepted because the DittoFS operator knows it, and has no
+	// effect: no code of the server reads it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Type string `json:"type,omitempty"`
+
+	// JWT configures the API's tokens.
+	// +optional
+	// +kubebuilder:default={}
+	JWT JWTSpec `json:"jwt,omitempty"`
+
+	// Admin configures the first administrator.
+	// +optional
+	// +kubebuilder:default={}
+	Admin AdminSpec `json:"admin,omitempty"`
+}
+
+// JWTSpec configures the API's tokens.
+type JWTSpec struct {
+	// SecretRef leads to the key that signs tokens, at least 32 characters.
+	// Unset: one is generated, once, into Secret <name>-jwt-secret. A new
+	// value rolls the pod and ends all sessions.
+	// +optional
+	SecretRef *SecretKeyRef `json:"secretRef,omitempty"`
+
+	// AccessTokenDuration is how long an access token is valid, a Go duration
+	// like 15m. A change rolls the pod.
+	// +optional
+	// +kubebuilder:default="15m"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) > duration('0s')",message="must be a Go duration greater than zero, like 15m or 168h"
+	AccessTokenDuration string `json:"accessTokenDuration,omitempty"`
+
+	// RefreshTokenDuration is how long a refresh token is valid, a Go
+	// duration like 168h. A change rolls the pod.
+	// +optional
+	// +kubebuilder:default="168h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) > duration('0s')",message="must be a Go duration greater than zero, like 15m or 168h"
+	RefreshTokenDuration string `json:"refreshTokenDuration,omitempty"`
+}
+
+// AdminSpec configures the first administrator, whose name is always admin.
+type AdminSpec struct {
+	// Username is accepted because the DittoFS operator knows it, and has no
+	// effect: the server's administrator is always called admin.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Username string `json:"username,omitempty"`
+
+	// PasswordSecretRef leads to the administrator's first password, in clear
+	// text. The server reads it on its first boot only: a later change has no
+	// effect and rolls nothing. Unset: a password is generated, once, into
+	// Secret <name>-admin-bootstrap-credentials.
+	// +optional
+	PasswordSecretRef *SecretKeyRef `json:"passwordSecretRef,omitempty"`
+}
+
+// ServiceSpec shapes a Service.
+type ServiceSpec struct {
+	// Type of the Service.
+	// +optional
+	// +kubebuilder:default=ClusterIP
+	// +kubebuilder:validation:Enum=ClusterIP;NodePort;LoadBalancer
+	Type corev1.ServiceType `json:"type,omitempty"`
+
+	// Annotations of the Service, such as a cloud's load balancer reads.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// AdaptersSpec declares the file protocols that are served.
+type AdaptersSpec struct {
+	// NFS declares the NFS adapter.
+	// +optional
+	// +kubebuilder:default={}
+	NFS NFSAdapterSpec `json:"nfs,omitempty"`
+
+	// SMB declares the SMB adapter.
+	// +optional
+	// +kubebuilder:default={}
+	SMB SMBAdapterSpec `json:"smb,omitempty"`
+}
+
+// NFSAdapterSpec declares the NFS adapter.
+type NFSAdapterSpec struct {
+	// Enabled false removes the Service and the NetworkPolicy's port. The
+	// adapter itself is switched off over the server's REST API.
+	// +optional
+	// +kubebuilder:default=true
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// Port that the server listens on for NFS, TCP. It follows what is set
+	// over the server's REST API, it does not set it.
+	// +optional
+	// +kubebuilder:default=12049
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+
+	// ServicePort that clients mount, TCP.
+	// +optional
+	// +kubebuilder:default=2049
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	ServicePort int32 `json:"servicePort,omitempty"`
+}
+
+// SMBAdapterSpec declares the SMB adapter.
+type SMBAdapterSpec struct {
+	// Enabled false removes the Service and the NetworkPolicy's port. The
+	// adapter itself is switched off over the server's REST API.
+	// +optional
+	// +kubebuilder:default=true
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// Port that the server listens on for SMB, TCP. It follows what is set
+	// over the server's REST API, it does not set it.
+	// +optional
+	// +kubebuilder:default=1445
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+
+	// ServicePort that clients mount, TCP. Windows clients know no other port
+	// than 445.
+	// +optional
+	// +kubebuilder:default=445
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	ServicePort int32 `json:"servicePort,omitempty"`
+}
+
+// NetworkPolicySpec restricts who may reach the server.
+type NetworkPolicySpec struct {
+	// Enabled composes a NetworkPolicy that admits traffic to the API and the
+	// adapters' ports, and nothing else.
+	// +optional
+	// +kubebuilder:default=true
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// From restricts the peers that may connect. Unset: any peer.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:XValidation:rule="has(self.ipBlock) != (has(self.podSelector) || has(self.namespaceSelector))",message="a peer is either an ipBlock, or a podSelector and/or a namespaceSelector"
+	// +kubebuilder:validation:items:XValidation:rule="!has(self.ipBlock) || (isCIDR(self.ipBlock.cidr) && (!has(self.ipBlock.except) || self.ipBlock.except.all(e, isCIDR(e) && cidr(self.ipBlock.cidr).containsCIDR(e) && cidr(self.ipBlock.cidr).prefixLength() < cidr(e).prefixLength())))",message="must be a network like 10.0.0.0/8, and every exception a smaller one inside it",fieldPath=".ipBlock"
+	From []networkingv1.NetworkPolicyPeer `json:"from,omitempty"`
+}
+
+// LoggingSpec configures the server's log.
+type LoggingSpec struct {
+	// Level below which nothing is logged.
+	// +optional
+	// +kubebuilder:default=INFO
+	// +kubebuilder:validation:Enum=DEBUG;INFO;WARN;ERROR
+	Level string `json:"level,omitempty"`
+
+	// Format of a line.
+	// +optional
+	// +kubebuilder:default=json
+	// +kubebuilder:validation:Enum=text;json
+	Format string `json:"format,omitempty"`
+
+	// Output is stdout, stderr or the path of a file.
+	// +optional
+	// +kubebuilder:default=stdout
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Output string `json:"output,omitempty"`
+}
+
+// An UpdatePolicy says what happens to a database cluster after its creation.
+// +kubebuilder:validation:Enum=OnCreate;Always
+type UpdatePolicy string
+
+// The update policies.
+const (
+	// UpdateOnCreate creates the cluster and then leaves it to the user.
+	UpdateOnCreate UpdatePolicy = "OnCreate"
+	// UpdateAlways enforces the cluster's whole spec, always.
+	UpdateAlways UpdatePolicy = "Always"
+)
+
+// PerconaSpec describes the server's own PostgreSQL cluster, a
+// PerconaPGCluster called <name>-postgres with the user dittofs.
+type PerconaSpec struct {
+	// Enabled composes the cluster. Switching it off later keeps an existing
+	// cluster: only deleting the DittoServer can delete it, and only with
+	// deleteWithServer.
+	// +optional
+	// +kubebuilder:default=false
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// DeleteWithServer says whether deleting the DittoServer deletes the
+	// cluster with its volumes and user Secrets. status.database.onDelete
+	// reports what is in force.
+	// +optional
+	// +kubebuilder:default=false
+	DeleteWithServer *bool `json:"deleteWithServer,omitempty"`
+
+	// UpdatePolicy OnCreate creates the cluster once and leaves it to the
+	// user afterwards: edits, backups, restores and upgrades are never
+	// reverted, and what differs from this spec is listed in the condition
+	// DatabaseUpToDate. Always enforces this spec, but never changes the
+	// PostgreSQL version and never shrinks a volume.
+	// +optional
+	// +kubebuilder:default=OnCreate
+	UpdatePolicy UpdatePolicy `json:"updatePolicy,omitempty"`
+
+	// Replicas is the number of PostgreSQL pods; 1 has no failover.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=5
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// StorageSize of each PostgreSQL pod's volume, a quantity.
+	// +optional
+	// +kubebuilder:default="10Gi"
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",message="must be a quantity greater than zero, like 10Gi"
+	StorageSize string `json:"storageSize,omitempty"`
+
+	// StorageClassName of those volumes. Unset: the platform's default, else
+	// the cluster's default StorageClass.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a StorageClass: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
+	StorageClassName *string `json:"storageClassName,omitempty"`
+
+	// DatabaseName of the server's database.
+	// +optional
+	// +kubebuilder:default=dittofs
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z_][a-z0-9_]*$')",message="must start with a lower case letter or '_', and hold only lower case letters, digits and '_'"
+	DatabaseName string `json:"databaseName,omitempty"`
+
+	// PostgresVersion is PostgreSQL's major version, 14 to 18, at creation.
+	// Unset: the platform's default, else 16. A live cluster's version is
+	// changed by a PerconaPGUpgrade, never by this field.
+	// +optional
+	// +kubebuilder:validation:Minimum=14
+	// +kubebuilder:validation:Maximum=18
+	PostgresVersion *int32 `json:"postgresVersion,omitempty"`
+
+	// CRVersion is the version of the Percona operator that the cluster
+	// behaves like, 2.9.0 or newer. Unset: the operator pins its own.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(2[.](9|[1-9][0-9]+)|([3-9]|[1-9][0-9]+)[.][0-9]+)[.][0-9]+$')",message="must be a version of the Percona operator with three numbers, 2.9.0 or newer"
+	CRVersion string `json:"crVersion,omitempty"`
+
+	// Images of the cluster's containers. Unset: the platform's, else those
+	// that belong to Percona operator 2.9.0 and the PostgreSQL version.
+	// +optional
+	// +kubebuilder:default={}
+	Images PerconaImages `json:"images,omitempty"`
+
+	// SSLMode of the server's connection to the cluster. The cluster refuses
+	// clients without TLS. A change rolls the pod.
+	// +optional
+	// +kubebuilder:default=verify-full
+	// +kubebuilder:validation:Enum=require;verify-ca;verify-full
+	SSLMode SSLMode `json:"sslMode,omitempty"`
+
+	// Backup configures backups to an S3 bucket.
+	// +optional
+	// +kubebuilder:default={}
+	Backup BackupSpec `json:"backup,omitempty"`
+}
+
+// PerconaImages are the images of a PostgreSQL cluster's containers.
+type PerconaImages struct {
+	// Postgres is the image of PostgreSQL itself. Its major version must be
+	// postgresVersion's.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[!-~]+$')",message="must be the reference of an image, without white space"
+	Postgres string `json:"postgres,omitempty"`
+
+	// PGBackRest is the image of pgBackRest. The operator wants it even when
+	// backups are off.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[!-~]+$')",message="must be the reference of an image, without white space"
+	PGBackRest string `json:"pgBackRest,omitempty"`
+
+	// PGBouncer is the image of PgBouncer, used when a proxy is composed.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[!-~]+$')",message="must be the reference of an image, without white space"
+	PGBouncer string `json:"pgBouncer,omitempty"`
+}
+
+// BackupSpec configures backups to an S3 bucket.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.enabled) || !self.enabled || (has(self.bucket) && size(self.bucket) > 0)",message="backups need a bucket: set percona.backup.bucket",reason=FieldValueRequired,fieldPath=".bucket"
+// +kubebuilder:validation:XValidation:rule="!has(self.fullSchedule) || !has(self.incrSchedule) || self.fullSchedule != self.incrSchedule",message="one backup runs at a time: choose a schedule that does not fall together with fullSchedule",fieldPath=".incrSchedule"
+type BackupSpec struct {
+	// Enabled switches scheduled backups and continuous archiving on.
+	// +optional
+	// +kubebuilder:default=false
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// Bucket that backups go to. Required with enabled.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	Bucket string `json:"bucket,omitempty"`
+
+	// Endpoint of the S3 service. Unset: s3.<region>.amazonaws.com.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// Region of the bucket.
+	// +optional
+	// +kubebuilder:default=eu-west-1
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Region string `json:"region,omitempty"`
+
+	// CredentialsSecretRef names a Secret with a key that ends in .conf, whose
+	// text is a pgBackRest configuration:
+	//
+	//	[global]
+	//	repo1-s3-key=...
+	//	repo1-s3-key-secret=...
+	//
+	// Unset: the pods' own identity is used.
+	// +optional
+	CredentialsSecretRef *LocalSecretRef `json:"credentialsSecretRef,omitempty"`
+
+	// FullSchedule of full backups, a cron expression of five fields, UTC.
+	// +optional
+	// +kubebuilder:default="0 2 * * *"
+	// +kubebuilder:validation:MinLength=6
+	// +kubebuilder:validation:MaxLength=100
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z*/,?-]+( +[0-9A-Za-z*/,?-]+){4}$')",message="must be a cron expression of five fields, like 0 2 * * *"
+	FullSchedule string `json:"fullSchedule,omitempty"`
+
+	// IncrSchedule of incremental backups, a cron expression of five fields,
+	// UTC. It must not fall together with fullSchedule: one backup runs at a
+	// time.
+	// +optional
+	// +kubebuilder:default="0 0-1,3-23 * * *"
+	// +kubebuilder:validation:MinLength=6
+	// +kubebuilder:validation:MaxLength=100
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z*/,?-]+( +[0-9A-Za-z*/,?-]+){4}$')",message="must be a cron expression of five fields, like 0 2 * * *"
+	IncrSchedule string `json:"incrSchedule,omitempty"`
+
+	// RetentionDays is how many days a full backup, and the archive that
+	// belongs to it, is kept.
+	// +optional
+	// +kubebuilder:default=7
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=9999999
+	RetentionDays *int32 `json:"retentionDays,omitempty"`
+}
+
+// Verifies tells whether the mode checks the database server's certificate,
+// which takes a certificate authority.
+func (m SSLMode) Verifies() bool {
+	return m == SSLModeVerifyCA || m == SSLModeVerifyFull
+}
