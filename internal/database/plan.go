@@ -1,0 +1,188 @@
+// Package database plans what a server runs on: SQLite, a PostgreSQL that a
+// Secret leads to, or a PostgreSQL cluster composed for it. It says whether
+// that database can be used, and why not.
+package database
+
+import (
+	"fmt"
+
+	pgv2 "github.com/percona/percona-postgresql-operator/v2/pkg/apis/pgv2.percona.com/v2"
+
+	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
+	"github.com/dittofs/function-dittoserver/internal/condition"
+	"github.com/dittofs/function-dittoserver/internal/desired"
+	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/pkg/percona"
+)
+
+// A Plan for the database of a server.
+type Plan struct {
+	// Kind of the database that the spec leads to.
+	Kind v1alpha1.DatabaseKind
+	// ID of the database that the spec leads to, as the pod template's
+	// annotation dittofs.io/database has it.
+	ID string
+	// Refused tells that a running server uses another database, and that
+	// nobody has allowed it to change (R22).
+	Refused bool
+	// RunningID of the database that a live server uses, or empty.
+	RunningID string
+	// Usable tells that a server can be started on the database for the first
+	// time (R1).
+	Usable bool
+	// Connection to PostgreSQL; nil for SQLite.
+	Connection *Connection
+	// Ready and UpToDate are what a person is told.
+	Ready    condition.Condition
+	UpToDate condition.Condition
+	// Problems that keep the configuration from being complete.
+	Problems []condition.Problem
+	// Status of the database for the XR.
+	Status v1alpha1.DatabaseStatus
+	// ClusterName of the live or wanted cluster of the server's own, or empty.
+	ClusterName string
+	// Held tells that the cluster is wanted and cannot be composed yet.
+	Held bool
+
+	objects []desired.Object
+}
+
+// Objects that the database consists of.
+func (p *Plan) Objects() []desired.Object { return p.objects }
+
+// For a server, given what exists.
+func For(srv *server.Server, seen *observed.State, blocked bool) (*Plan, error) {
+	p := &Plan{}
+	p.Kind, p.ID = identity(srv)
+	p.Status.Type = p.Kind
+
+	running, runningID := seen.Running()
+	p.RunningID = runningID
+	p.Refused = running != "" && runningID != p.ID && srv.Spec.Database.AllowChangeTo != p.Kind
+	if p.Refused {
+		p.Status.Type = v1alpha1.DatabaseKind(running)
+	}
+
+	switch p.Kind {
+	case v1alpha1.DatabasePercona:
+		p.planPercona(srv, seen)
+	case v1alpha1.DatabaseExternal:
+		p.planExternal(srv, seen)
+	default:
+		p.Usable = true
+		p.Ready = condition.True(condition.TypeDatabaseReady, condition.ReasonEmbedded, "The server keeps its control plane in SQLite on its own volume")
+	}
+	if p.Refused {
+		p.Ready = condition.False(condition.TypeDatabaseReady, condition.ReasonDatabaseChangeRefused, fmt.Sprintf(
+			"The server runs on %s and keeps it; the spec leads to %s. To move there, which starts with an empty database, set spec.database.allowChangeTo: %s; else change the spec back",
+			runningID, p.ID, p.Kind))
+	}
+
+	return p, p.composeCluster(srv, seen, blocked)
+}
+
+// identity of the database that the spec leads to.
+func identity(srv *server.Server) (v1alpha1.DatabaseKind, string) {
+	kind, where := v1alpha1.DatabaseSQLite, srv.Spec.Database.SQLite.Path
+	if ref := srv.Spec.Database.PostgresSecretRef; ref != nil && srv.Spec.Database.Type == v1alpha1.DatabaseTypePostgres {
+		kind, where = v1alpha1.DatabaseExternal, ref.Name
+	}
+	if *srv.Spec.Percona.Enabled {
+		kind, where = v1alpha1.DatabasePercona, percona.ClusterName(srv.Name)+"/"+srv.Spec.Percona.DatabaseName
+	}
+
+	return kind, string(kind) + ":" + where
+}
+
+func (p *Plan) planExternal(srv *server.Server, seen *observed.State) {
+	ref := srv.Spec.Database.PostgresSecretRef
+	secret := seen.Secret(ref.Name)
+
+	p.Connection = external(*ref, secret)
+	p.Status.SecretName = ref.Name
+	p.Status.Host, _ = secret.Value(keyHost)
+	p.Problems = append(p.Problems, p.Connection.useCA(seen, srv.Namespace)...)
+	p.Ready = p.Connection.condition(srv.Namespace, condition.True(condition.TypeDatabaseReady, condition.ReasonExternal, "The server uses the PostgreSQL that Secret "+ref.Name+" leads to"))
+	p.Usable = p.Ready.True && len(p.Problems) == 0
+}
+
+func (p *Plan) planPercona(srv *server.Server, seen *observed.State) {
+	cluster := seen.Cluster()
+	typed := typedCluster(cluster)
+
+	p.Connection = perconaUser(srv, seen)
+	p.Problems = append(p.Problems, p.Connection.useCA(seen, srv.Namespace)...)
+	p.Status.SecretName = p.Connection.Secret.Name
+	p.Status.State = string(percona.GetState(typed))
+	p.Status.Host, _ = p.Connection.Secret.Value(keyHost)
+	p.Status.EverReady = percona.IsReady(typed) || srv.XR.EverReady
+
+	p.Ready = p.perconaReady(srv.Identity(server.KeyCluster).Name, seen, typed)
+	serving := percona.IsReady(typed) || (p.Status.EverReady && answers(typed))
+	p.Usable = serving && p.Connection.complete() && len(p.Problems) == 0
+	if !serving && !seen.StatefulSet().Live() {
+		// The certificate authority comes with the cluster: nobody misses it yet.
+		p.Problems = nil
+	}
+	if p.Ready.True {
+		p.Ready = p.Connection.condition(srv.Namespace, p.Ready)
+	}
+}
+
+// perconaReady tells a person how the cluster is.
+func (p *Plan) perconaReady(cluster string, seen *observed.State, typed *pgv2.PerconaPGCluster) condition.Condition {
+	name := "PerconaPGCluster " + cluster
+	not := func(reason, message string) condition.Condition {
+		return condition.False(condition.TypeDatabaseReady, reason, message)
+	}
+
+	switch {
+	case seen.PerconaKnown && !seen.PerconaServed:
+		return not(condition.ReasonPerconaOperatorNotInstalled, "The cluster does not serve PerconaPGCluster: install the Percona Operator for PostgreSQL, 2.9 or newer")
+	case typed == nil:
+		return not(condition.ReasonPerconaCreating, name+" is being created")
+	case typed.DeletionTimestamp != nil:
+		return not(condition.ReasonPerconaNotReady, name+" is being deleted; once it is gone, it is created again on the volumes that are left")
+	case percona.IsReady(typed):
+		return condition.True(condition.TypeDatabaseReady, condition.ReasonPerconaReady, name+" is ready")
+	}
+
+	switch state := percona.GetState(typed); {
+	case state == pgv2.AppStatePaused || state == pgv2.AppStateStopping:
+		return not(condition.ReasonPerconaPaused, fmt.Sprintf("%s is %s: set spec.pause: false on it to start it", name, state))
+	case state == "":
+		return not(condition.ReasonPerconaCreating, name+" has no status yet: if that lasts, check that a Percona operator watches this namespace")
+	case !p.Status.EverReady:
+		return not(condition.ReasonPerconaCreating, fmt.Sprintf("%s is %s", name, state))
+	default:
+		return not(condition.ReasonPerconaNotReady, fmt.Sprintf("%s is %s: a database pod restarts or fails over; the server keeps running", name, state))
+	}
+}
+
+// answers tells that at least one PostgreSQL pod is ready.
+func answers(c *pgv2.PerconaPGCluster) bool {
+	return c != nil && c.DeletionTimestamp == nil && c.Status.Postgres.Ready >= 1
+}
+
+// restarts tells that the cluster restarts a pod or fails over, while at least
+// one is ready.
+func restarts(c *pgv2.PerconaPGCluster) bool {
+	return answers(c) && percona.GetState(c) == pgv2.AppStateInit
+}
+
+// typedCluster has what decides about readiness, of the operator's own type.
+// The rest of an object may be of another version of the operator, and is left
+// alone. It is nil if there is no cluster.
+func typedCluster(o observed.Object) *pgv2.PerconaPGCluster {
+	if o.Unstructured == nil {
+		return nil
+	}
+	c := &pgv2.PerconaPGCluster{}
+	c.Name = o.GetName()
+	c.DeletionTimestamp = o.GetDeletionTimestamp()
+	c.Status.State = pgv2.AppState(o.Text("status", "state"))
+	c.Status.Postgres.Ready = int32(o.Int("status", "postgres", "ready")) //nolint:gosec // A number of pods.
+
+	return c
+}

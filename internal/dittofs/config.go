@@ -1,0 +1,173 @@
+package dittofs
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"hash"
+	"slices"
+	"strings"
+
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/crossplane/function-sdk-go/errors"
+
+	"github.com/dittofs/function-dittoserver/internal/database"
+	"github.com/dittofs/function-dittoserver/internal/desired"
+	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/server"
+)
+
+const (
+	configKey = "config.yaml"
+
+	defaultShutdownTimeout = "30s"
+)
+
+// The server's configuration, as its loader reads it (dittofs v0.29.0
+// pkg/config/config.go). Secrets are not in it: the pod's environment has them.
+type (
+	configFile struct {
+		Logging         loggingConfig      `json:"logging"`
+		ShutdownTimeout string             `json:"shutdown_timeout"`
+		Database        databaseConfig     `json:"database"`
+		ControlPlane    controlPlaneConfig `json:"controlplane"`
+	}
+	loggingConfig struct {
+		Level  string `json:"level"`
+		Format string `json:"format"`
+		Output string `json:"output"`
+	}
+	databaseConfig struct {
+		Type   string        `json:"type"`
+		SQLite *sqliteConfig `json:"sqlite,omitempty"`
+	}
+	sqliteConfig struct {
+		Path string `json:"path"`
+	}
+	controlPlaneConfig struct {
+		Host string    `json:"host"`
+		Port int32     `json:"port"`
+		JWT  jwtConfig `json:"jwt"`
+	}
+	jwtConfig struct {
+		AccessTokenDuration  string `json:"access_token_duration"`
+		RefreshTokenDuration string `json:"refresh_token_duration"`
+	}
+)
+
+// A Config is the server's configuration file, and the hash over everything
+// that a restart of the pod makes effective.
+type Config struct {
+	// File is the text of config.yaml that the new pod would start with.
+	File string
+	// Hash over File and the Secret keys that the pod consumes, 64 hexadecimal
+	// digits; empty as long as one of them cannot be read (R3).
+	Hash string
+
+	live observed.Object
+	srv  *server.Server
+}
+
+// NewConfig renders the configuration for a database.
+func NewConfig(srv *server.Server, seen *observed.State, db *database.Plan, creds *Credentials) (*Config, error) {
+	c := &Config{srv: srv, live: seen.Get(server.KeyConfig)}
+
+	id := db.ID
+	if db.Refused {
+		id = db.RunningID
+	}
+	file, err := c.render(id)
+	if err != nil {
+		return nil, err
+	}
+	c.File = file
+	c.Hash = hashOf(c.File, db, creds)
+
+	return c, nil
+}
+
+// render the file for the database of an identity, like sqlite:<path>.
+func (c *Config) render(databaseID string) (string, error) {
+	spec := c.srv.Spec
+	f := configFile{
+		Logging:         loggingConfig(spec.Logging),
+		ShutdownTimeout: c.shutdownTimeout(),
+		ControlPlane: controlPlaneConfig{
+			// The server's own default is the loopback address.
+			Host: "0.0.0.0",
+			Port: spec.ControlPlane.Port,
+			JWT: jwtConfig{
+				AccessTokenDuration:  spec.Identity.JWT.AccessTokenDuration,
+				RefreshTokenDuration: spec.Identity.JWT.RefreshTokenDuration,
+			},
+		},
+	}
+
+	f.Database.Type = "postgres"
+	if path, ok := strings.CutPrefix(databaseID, observed.DatabaseSQLite+":"); ok {
+		f.Database = databaseConfig{Type: "sqlite", SQLite: &sqliteConfig{Path: path}}
+	}
+	b, err := yaml.Marshal(f)
+
+	return string(b), errors.Wrap(err, "cannot render config.yaml")
+}
+
+// shutdownTimeout is nobody's setting, so a running server keeps the one that
+// it was started with (R24).
+func (c *Config) shutdownTimeout() string {
+	var running configFile
+	if err := yaml.Unmarshal([]byte(c.live.Text("data", configKey)), &running); err != nil || running.ShutdownTimeout == "" {
+		return defaultShutdownTimeout
+	}
+
+	return running.ShutdownTimeout
+}
+
+// Object is the ConfigMap. As long as a running pod is kept as it is, so is
+// the file that it would be restarted with.
+func (c *Config) Object(keep bool) desired.Object {
+	file := c.File
+	if kept := c.live.Text("data", configKey); keep && kept != "" {
+		file = kept
+	}
+
+	id := c.srv.Identity(server.KeyConfig)
+
+	return desired.New(id.Key, corev1ac.ConfigMap(id.Name, c.srv.Namespace).
+		WithLabels(c.srv.Labels("config")).
+		WithData(map[string]string{configKey: file}), c.live.Live())
+}
+
+// hashOf everything that a restart makes effective: the file, and the Secret
+// keys that the pod consumes, sorted and framed by their lengths. Not in it is
+// the administrator's password, which the server reads on its first boot only.
+func hashOf(file string, db *database.Plan, creds *Credentials) string {
+	if creds.JWTKey == "" {
+		return ""
+	}
+	values := []database.Value{{Name: "config", Value: file}, {Name: "jwt", Value: creds.JWTKey}}
+	if db.Connection != nil {
+		consumed, ok := db.Connection.Consumed()
+		if !ok {
+			return ""
+		}
+		values = append(values, consumed...)
+	}
+	slices.SortFunc(values, func(a, b database.Value) int { return strings.Compare(a.Name, b.Name) })
+
+	h := sha256.New()
+	for _, v := range values {
+		frame(h, v.Name)
+		frame(h, v.Value)
+	}
+
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// frame a text by its length, so that no two lists of texts hash alike.
+func frame(h hash.Hash, text string) {
+	_ = binary.Write(h, binary.BigEndian, uint64(len(text)))
+	_, _ = h.Write([]byte(text))
+}

@@ -1,0 +1,237 @@
+package dittofs
+
+import (
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/crossplane/function-sdk-go/errors"
+
+	"github.com/dittofs/function-dittoserver/internal/database"
+	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/server"
+)
+
+// The user and group of the server's image (dittofs v0.29.0 Dockerfile).
+const serverUser int64 = 65532
+
+// Names of volumes that are no claims, and where they are mounted.
+const (
+	volumeConfig     = "config"
+	volumePostgresCA = "postgres-ca"
+
+	mountConfig     = "/config"
+	mountPostgresCA = "/postgres-ca"
+
+	postgresCAFile = mountPostgresCA + "/" + server.CACertificateKey
+)
+
+// claimMounts are where the claims are mounted, the operator's.
+var claimMounts = map[string]string{ //nolint:gochecknoglobals // A constant in all but syntax.
+	server.ClaimControlPlane: "/data/controlplane",
+	server.ClaimMetadata:     "/data/store/metadata",
+	server.ClaimContent:      "/data/store/block",
+}
+
+// waitScript waits until PostgreSQL answers a query that is made with the
+// server's own credentials: the server itself does not retry (dittofs v0.29.0
+// exits at once), and pg_isready alone does not log in.
+const waitScript = `query() { psql -w -X -A -t -q -c 'select 1' 2>&1 >/dev/null; }
+deadline=$(( $(date +%s) + WAIT_SECONDS ))
+until pg_isready -q -t 3 && reason=$(query); do
+  if [ "$(date +%s)" -ge "$deadline" ]; then
+    echo "PostgreSQL at $PGHOST:$PGPORT cannot be used after $WAIT_SECONDS seconds: $(query)" >&2
+    exit 1
+  fi
+  echo "waiting for PostgreSQL at $PGHOST:$PGPORT: ${reason:-not ready}"
+  sleep 2
+done
+echo "PostgreSQL at $PGHOST:$PGPORT answers"
+`
+
+// podTemplate of the server. The hash in it rolls the pod; the claims are those
+// in force, which need not be those that the spec asks for (R5).
+func podTemplate(srv *server.Server, seen *observed.State, db *database.Plan, creds *Credentials, hash string, claims []string) (*corev1ac.PodTemplateSpecApplyConfiguration, error) {
+	sts := seen.StatefulSet()
+	spec := corev1ac.PodSpec().
+		WithAutomountServiceAccountToken(false).
+		WithTerminationGracePeriodSeconds(*srv.Spec.TerminationGracePeriodSeconds).
+		WithContainers(serverContainer(srv, db, creds, srv.Image(observed.RunningImage(sts, "containers", observed.ContainerName)), claims)).
+		WithVolumes(corev1ac.Volume().WithName(volumeConfig).
+			WithConfigMap(corev1ac.ConfigMapVolumeSource().WithName(srv.Identity(server.KeyConfig).Name)))
+	for _, s := range srv.Input.Defaults.ImagePullSecrets {
+		spec.WithImagePullSecrets(corev1ac.LocalObjectReference().WithName(s.Name))
+	}
+	if db.Connection != nil {
+		spec.WithInitContainers(waitContainer(srv, db.Connection, srv.WaitImage(observed.RunningImage(sts, "initContainers", observed.WaitContainerName))))
+		if db.Connection.CASecret.Name != "" {
+			spec.WithVolumes(caVolume(db.Connection.CASecret.Name))
+		}
+	}
+	if err := resources(srv, spec); err != nil {
+		return nil, err
+	}
+	if err := secure(srv, spec); err != nil {
+		return nil, err
+	}
+
+	template := corev1ac.PodTemplateSpec().
+		WithLabels(srv.Labels("server")).
+		WithAnnotations(map[string]string{
+			server.AnnotationConfigHash: hash,
+			server.AnnotationDatabase:   db.ID,
+		}).
+		WithSpec(spec)
+
+	return template, judge(srv, template)
+}
+
+func serverContainer(srv *server.Server, db *database.Plan, creds *Credentials, image string, claims []string) *corev1ac.ContainerApplyConfiguration {
+	c := corev1ac.Container().
+		WithName(observed.ContainerName).
+		WithImage(image).
+		WithCommand("/app/dfs").
+		WithArgs("start", "--foreground", "--config", mountConfig+"/"+configKey).
+		WithPorts(corev1ac.ContainerPort().WithName(portAPI).WithContainerPort(srv.Spec.ControlPlane.Port).WithProtocol(corev1.ProtocolTCP)).
+		WithEnv(
+			fromSecret("DITTOFS_CONTROLPLANE_SECRET", creds.JWTSecret, creds.JWTSecretKey),
+			adminPassword(creds),
+		).
+		WithVolumeMounts(corev1ac.VolumeMount().WithName(volumeConfig).WithMountPath(mountConfig).WithReadOnly(true)).
+		WithStartupProbe(probe("/health", 0, 5, 30)).
+		WithLivenessProbe(probe("/health", 15, 10, 3)).
+		WithReadinessProbe(probe("/health/ready", 10, 5, 3)).
+		// Lets load balancers notice before connections are closed.
+		WithLifecycle(corev1ac.Lifecycle().WithPreStop(corev1ac.LifecycleHandler().
+			WithExec(corev1ac.ExecAction().WithCommand("sh", "-c", "sleep 5"))))
+
+	if db.Connection != nil {
+		c.WithEnv(serverEnv(db.Connection)...)
+		if db.Connection.CASecret.Name != "" {
+			c.WithVolumeMounts(caMount())
+		}
+	}
+	for _, name := range claims {
+		c.WithVolumeMounts(corev1ac.VolumeMount().WithName(name).WithMountPath(claimMounts[name]))
+	}
+
+	return c
+}
+
+// serverEnv is how the server learns of its database (R10). It does not read
+// DATABASE_URL itself; other tools in the pod do.
+func serverEnv(c *database.Connection) []*corev1ac.EnvVarApplyConfiguration {
+	const prefix = "DITTOFS_DATABASE_POSTGRES_"
+	env := connectionEnv(c, prefix+"HOST", prefix+"PORT", prefix+"DATABASE", prefix+"USER", prefix+"PASSWORD", prefix+"SSLMODE", prefix+"SSL_ROOT_CERT")
+	if c.URIKey != "" {
+		env = append(env, fromSecret("DATABASE_URL", c.Secret.Name, c.URIKey))
+	}
+
+	return env
+}
+
+// waitContainer waits for PostgreSQL with the server's own credentials and TLS
+// (R12).
+func waitContainer(srv *server.Server, conn *database.Connection, image string) *corev1ac.ContainerApplyConfiguration {
+	c := corev1ac.Container().
+		WithName(observed.WaitContainerName).
+		WithImage(image).
+		WithCommand("sh", "-c", waitScript).
+		WithEnv(connectionEnv(conn, "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT")...).
+		WithEnv(
+			value("PGCONNECT_TIMEOUT", "5"),
+			value("WAIT_SECONDS", strconv.Itoa(int(srv.WaitTimeout().Seconds()))),
+		).
+		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError)
+	if conn.CASecret.Name != "" {
+		c.WithVolumeMounts(caMount())
+	}
+
+	return c
+}
+
+// connectionEnv names the variables in this order: host, port, database, user,
+// password, SSL mode, root certificate.
+func connectionEnv(c *database.Connection, host, port, db, user, password, sslMode, rootCert string) []*corev1ac.EnvVarApplyConfiguration {
+	portVar := value(port, "5432")
+	if c.HasPort {
+		portVar = fromSecret(port, c.Secret.Name, c.PortKey())
+	}
+	env := []*corev1ac.EnvVarApplyConfiguration{
+		fromSecret(host, c.Secret.Name, c.HostKey()),
+		portVar,
+		fromSecret(db, c.Secret.Name, c.DatabaseKey),
+		fromSecret(user, c.Secret.Name, c.UserKey()),
+		fromSecret(password, c.Secret.Name, c.PasswordKey()),
+		value(sslMode, string(c.SSLMode)),
+	}
+	if c.CASecret.Name != "" {
+		env = append(env, value(rootCert, postgresCAFile))
+	}
+
+	return env
+}
+
+func adminPassword(creds *Credentials) *corev1ac.EnvVarApplyConfiguration {
+	env := fromSecret(observed.EnvAdminPassword, creds.AdminSecret, creds.AdminSecretKey)
+	if creds.AdminOptional {
+		env.ValueFrom.SecretKeyRef.WithOptional(true)
+	}
+
+	return env
+}
+
+func fromSecret(name, secret, key string) *corev1ac.EnvVarApplyConfiguration {
+	return corev1ac.EnvVar().WithName(name).WithValueFrom(corev1ac.EnvVarSource().
+		WithSecretKeyRef(corev1ac.SecretKeySelector().WithName(secret).WithKey(key)))
+}
+
+func value(name, value string) *corev1ac.EnvVarApplyConfiguration {
+	return corev1ac.EnvVar().WithName(name).WithValue(value)
+}
+
+// caVolume holds the certificate of the database's authority, and nothing else
+// of that Secret (R11).
+func caVolume(secret string) *corev1ac.VolumeApplyConfiguration {
+	return corev1ac.Volume().WithName(volumePostgresCA).WithSecret(corev1ac.SecretVolumeSource().
+		WithSecretName(secret).
+		WithItems(corev1ac.KeyToPath().WithKey(server.CACertificateKey).WithPath(server.CACertificateKey)))
+}
+
+func caMount() *corev1ac.VolumeMountApplyConfiguration {
+	return corev1ac.VolumeMount().WithName(volumePostgresCA).WithMountPath(mountPostgresCA).WithReadOnly(true)
+}
+
+func probe(path string, initialDelay, period, failures int32) *corev1ac.ProbeApplyConfiguration {
+	p := corev1ac.Probe().
+		WithHTTPGet(corev1ac.HTTPGetAction().WithPath(path).WithPort(intstr.FromString(portAPI))).
+		WithPeriodSeconds(period).WithTimeoutSeconds(5).WithFailureThreshold(failures)
+	if initialDelay > 0 {
+		p.WithInitialDelaySeconds(initialDelay)
+	}
+
+	return p
+}
+
+// resources of the server are the init container's as well: where a quota asks
+// every container for limits, the pod would be refused otherwise, and running
+// one after the other they cost nothing more.
+func resources(srv *server.Server, spec *corev1ac.PodSpecApplyConfiguration) error {
+	if srv.Spec.Resources == nil {
+		return nil
+	}
+	r, err := as[corev1ac.ResourceRequirementsApplyConfiguration](srv.Spec.Resources)
+	if err != nil {
+		return errors.Wrap(err, "spec.resources")
+	}
+	for i := range spec.Containers {
+		spec.Containers[i].WithResources(r)
+	}
+	for i := range spec.InitContainers {
+		spec.InitContainers[i].WithResources(r)
+	}
+
+	return nil
+}

@@ -1,0 +1,109 @@
+package dittofs
+
+import (
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+
+	"github.com/crossplane/function-sdk-go/errors"
+
+	"github.com/dittofs/function-dittoserver/internal/server"
+)
+
+// secure the pod: what a user set stays, the rest is hardened (R13).
+func secure(srv *server.Server, spec *corev1ac.PodSpecApplyConfiguration) error {
+	pod := &corev1ac.PodSecurityContextApplyConfiguration{}
+	if user := srv.Spec.PodSecurityContext; user != nil {
+		ac, err := as[corev1ac.PodSecurityContextApplyConfiguration](user)
+		if err != nil {
+			return errors.Wrap(err, "spec.podSecurityContext")
+		}
+		pod = ac
+	}
+	fallback(&pod.FSGroup, serverUser)
+	fallback(&pod.FSGroupChangePolicy, corev1.FSGroupChangeOnRootMismatch)
+	fallback(&pod.RunAsNonRoot, true)
+	fallback(&pod.RunAsUser, serverUser)
+	fallback(&pod.RunAsGroup, serverUser)
+	fallback(&pod.SeccompProfile, *corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))
+	spec.WithSecurityContext(pod)
+
+	container := &corev1ac.SecurityContextApplyConfiguration{}
+	if user := srv.Spec.SecurityContext; user != nil {
+		ac, err := as[corev1ac.SecurityContextApplyConfiguration](user)
+		if err != nil {
+			return errors.Wrap(err, "spec.securityContext")
+		}
+		container = ac
+	}
+	for i := range spec.Containers {
+		spec.Containers[i].WithSecurityContext(harden(container))
+	}
+	// PostgreSQL's image runs as root, and its tools need no file that they
+	// could write.
+	for i := range spec.InitContainers {
+		spec.InitContainers[i].WithSecurityContext(harden(corev1ac.SecurityContext().
+			WithRunAsUser(serverUser).WithReadOnlyRootFilesystem(true)))
+	}
+
+	return nil
+}
+
+// harden what is not set.
+func harden(c *corev1ac.SecurityContextApplyConfiguration) *corev1ac.SecurityContextApplyConfiguration {
+	fallback(&c.RunAsNonRoot, true)
+	fallback(&c.AllowPrivilegeEscalation, false)
+	fallback(&c.Capabilities, corev1ac.CapabilitiesApplyConfiguration{})
+	if c.Capabilities.Drop == nil {
+		c.Capabilities.WithDrop("ALL")
+	}
+	fallback(&c.SeccompProfile, *corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))
+
+	return c
+}
+
+// fallback sets a field that is not set.
+func fallback[T any](field **T, value T) {
+	if *field == nil {
+		*field = &value
+	}
+}
+
+// evaluator of the Pod Security Standards, the admission controller's own.
+var evaluator = sync.OnceValues(func() (policy.Evaluator, error) { //nolint:gochecknoglobals // Made once, never changed.
+	return policy.NewEvaluator(policy.DefaultChecks(), nil)
+})
+
+// judge the finished pod as Pod Security admission does. A setting that does
+// not pass is refused with the admission's own words.
+func judge(srv *server.Server, template *corev1ac.PodTemplateSpecApplyConfiguration) error {
+	level := api.LevelVersion{Level: api.Level(srv.PodSecurityLevel()), Version: api.LatestVersion()}
+	if level.Level == api.LevelPrivileged {
+		return nil
+	}
+	e, err := evaluator()
+	if err != nil {
+		return errors.Wrap(err, "cannot load the checks of the Pod Security Standards")
+	}
+	pod, err := as[corev1.PodTemplateSpec](template)
+	if err != nil {
+		return err
+	}
+
+	result := policy.AggregateCheckResults(e.EvaluatePod(level, &pod.ObjectMeta, &pod.Spec))
+	if result.Allowed {
+		return nil
+	}
+
+	path := field.NewPath("spec", "podSecurityContext")
+	if srv.Spec.SecurityContext != nil {
+		path = field.NewPath("spec", "securityContext")
+	}
+
+	return field.Forbidden(path, "the pod would not pass the Pod Security level "+
+		string(level.Level)+", which the platform asks for in this function's input: "+result.ForbiddenDetail()+"; change or remove the setting, there or in spec.podSecurityContext")
+}

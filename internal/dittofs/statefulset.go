@@ -1,0 +1,246 @@
+package dittofs
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"github.com/dittofs/function-dittoserver/internal/condition"
+	"github.com/dittofs/function-dittoserver/internal/database"
+	"github.com/dittofs/function-dittoserver/internal/desired"
+	"github.com/dittofs/function-dittoserver/internal/observed"
+	"github.com/dittofs/function-dittoserver/internal/server"
+)
+
+// A Workload is the StatefulSet that runs the server, and whether it may.
+type Workload struct {
+	// Keep tells that the live pod template is kept as it is: a pod that is
+	// restarted with the new one would not start, or on another database.
+	Keep bool
+	// Start tells that the StatefulSet is composed: it is live, or may be
+	// created now (R1).
+	Start bool
+	// Storage is what a person is told about the volumes.
+	Storage condition.Condition
+
+	object desired.Object
+}
+
+// Objects are the StatefulSet, if it is composed.
+func (w *Workload) Objects() []desired.Object {
+	if !w.Start {
+		return nil
+	}
+
+	return []desired.Object{w.object}
+}
+
+// NewWorkload builds the StatefulSet. It is built, and so checked, whether or
+// not it may be created already.
+func NewWorkload(srv *server.Server, seen *observed.State, db *database.Plan, creds *Credentials, cfg *Config) (*Workload, error) {
+	live := seen.StatefulSet()
+	w := &Workload{}
+	w.Keep = live.Live() && (db.Refused || cfg.Hash == "" || !creds.Restartable || len(db.Problems) > 0)
+	if changes := runningChanges(seen, db); live.Live() && changes && !db.Usable {
+		// The new database is gated like that of a new server (R22).
+		w.Keep = true
+	}
+	w.Start = live.Live() || (db.Usable && creds.Stored && cfg.Hash != "")
+
+	claims := claimTemplates(srv)
+	w.Storage = storageUpToDate(srv, live, claims)
+	template, err := podTemplate(srv, seen, db, creds, cfg.Hash, claimsInForce(live, claims))
+	if err != nil {
+		return nil, err
+	}
+	w.object = statefulSet(srv, live, template, claims, w.Keep)
+
+	return w, nil
+}
+
+// runningChanges tells that a live server is to move to another database.
+func runningChanges(seen *observed.State, db *database.Plan) bool {
+	_, running := seen.Running()
+
+	return running != "" && running != db.ID
+}
+
+func statefulSet(srv *server.Server, live observed.Object, template *corev1ac.PodTemplateSpecApplyConfiguration, claims []*corev1ac.PersistentVolumeClaimApplyConfiguration, keep bool) desired.Object {
+	id := srv.Identity(server.KeyStatefulSet)
+	spec := appsv1ac.StatefulSetSpec().
+		WithReplicas(*srv.Spec.Replicas).
+		WithServiceName(srv.Identity(server.KeyHeadlessService).Name).
+		WithSelector(selector(srv)).
+		// In order, a pod that does not start would keep its own repair from
+		// being rolled out.
+		WithPodManagementPolicy(appsv1.ParallelPodManagement).
+		WithPersistentVolumeClaimRetentionPolicy(appsv1ac.StatefulSetPersistentVolumeClaimRetentionPolicy().
+			WithWhenDeleted(appsv1.RetainPersistentVolumeClaimRetentionPolicyType).
+			WithWhenScaled(appsv1.RetainPersistentVolumeClaimRetentionPolicyType)).
+		WithTemplate(template)
+	for _, c := range claims {
+		// Not WithVolumeClaimTemplates(PersistentVolumeClaim(...)): that would
+		// send kind, apiVersion and an empty namespace as well.
+		spec.VolumeClaimTemplates = append(spec.VolumeClaimTemplates, *c)
+	}
+
+	o := desired.New(id.Key, appsv1ac.StatefulSet(id.Name, srv.Namespace).
+		WithLabels(srv.Labels("server")).WithSpec(spec), rolledOut(live, *srv.Spec.Replicas))
+	if live.Live() {
+		follow(o.Content, live, keep)
+	}
+
+	return o
+}
+
+// follow the live StatefulSet in what cannot be changed (R5), and in its pod
+// template if that is kept (R3).
+func follow(content map[string]any, live observed.Object, keep bool) {
+	spec, _ := content["spec"].(map[string]any)
+	immutable := []string{"selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"}
+	if keep {
+		immutable = append(immutable, "template")
+	}
+	for _, name := range immutable {
+		value := desired.WithoutNulls(live.Value("spec", name))
+		if value == nil {
+			delete(spec, name)
+
+			continue
+		}
+		spec[name] = value
+	}
+	claims, _ := spec["volumeClaimTemplates"].([]any)
+	for _, c := range claims {
+		if m, ok := c.(map[string]any); ok {
+			// The API server fills it in again.
+			delete(m, "status")
+		}
+	}
+}
+
+// rolledOut tells that the live StatefulSet runs what it is to run.
+func rolledOut(live observed.Object, replicas int32) bool {
+	if !live.Live() || live.Int("status", "observedGeneration") < live.GetGeneration() {
+		return false
+	}
+	if replicas == 0 {
+		return live.Int("status", "replicas") == 0
+	}
+
+	return live.Int("status", "readyReplicas") >= int64(replicas) && live.Int("status", "updatedReplicas") >= int64(replicas)
+}
+
+func selector(srv *server.Server) *metav1ac.LabelSelectorApplyConfiguration {
+	return metav1ac.LabelSelector().WithMatchLabels(srv.Selector())
+}
+
+// claimTemplates that the spec asks for.
+func claimTemplates(srv *server.Server) []*corev1ac.PersistentVolumeClaimApplyConfiguration {
+	storage := srv.Spec.Storage
+	claims := []*corev1ac.PersistentVolumeClaimApplyConfiguration{
+		claimTemplate(server.ClaimControlPlane, storage.ControlPlaneSize, storage.StorageClassName),
+		claimTemplate(server.ClaimMetadata, storage.MetadataSize, storage.StorageClassName),
+	}
+	if storage.ContentSize != "" {
+		claims = append(claims, claimTemplate(server.ClaimContent, storage.ContentSize, storage.StorageClassName))
+	}
+
+	return claims
+}
+
+func claimTemplate(name, size string, class *string) *corev1ac.PersistentVolumeClaimApplyConfiguration {
+	spec := corev1ac.PersistentVolumeClaimSpec().
+		WithAccessModes(corev1.ReadWriteOnce).
+		WithResources(corev1ac.VolumeResourceRequirements().
+			WithRequests(corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(size)}))
+	if class != nil && *class != "" {
+		spec.WithStorageClassName(*class)
+	}
+
+	return (&corev1ac.PersistentVolumeClaimApplyConfiguration{}).WithName(name).WithSpec(spec)
+}
+
+// claimsInForce are the names of the claims that the pod can mount: the live
+// StatefulSet's, else those that the spec asks for.
+func claimsInForce(live observed.Object, wanted []*corev1ac.PersistentVolumeClaimApplyConfiguration) []string {
+	var names []string
+	if !live.Live() {
+		for _, c := range wanted {
+			names = append(names, *c.Name)
+		}
+
+		return names
+	}
+	for _, c := range live.List("spec", "volumeClaimTemplates") {
+		if name, _ := observed.Value(c, "metadata", "name").(string); claimMounts[name] != "" {
+			names = append(names, name)
+		}
+	}
+
+	return names
+}
+
+// storageUpToDate compares the claim templates in force with those that the
+// spec asks for, and says what a person can do about a difference: claim
+// templates cannot be changed, and claims only grow.
+func storageUpToDate(srv *server.Server, live observed.Object, wanted []*corev1ac.PersistentVolumeClaimApplyConfiguration) condition.Condition {
+	ok := condition.True(condition.TypeStorageUpToDate, condition.ReasonMatches, "The volumes are as the spec asks")
+	if !live.Live() {
+		return ok
+	}
+
+	inForce := map[string]any{}
+	for _, c := range live.List("spec", "volumeClaimTemplates") {
+		if name, _ := observed.Value(c, "metadata", "name").(string); name != "" {
+			inForce[name] = c
+		}
+	}
+
+	recreate := fmt.Sprintf("kubectl -n %s delete statefulset %s --cascade=orphan (the volumes and the running pod stay, and the StatefulSet is composed anew)", srv.Namespace, srv.Name)
+	var problems []condition.Problem
+	differs := func(reason, format string, args ...any) {
+		problems = append(problems, condition.Problem{Reason: reason, Message: fmt.Sprintf(format, args...)})
+	}
+
+	for _, c := range wanted {
+		name, size := *c.Name, (*c.Spec.Resources.Requests)[corev1.ResourceStorage]
+		claim, known := inForce[name]
+		delete(inForce, name)
+		if !known {
+			differs(condition.ReasonImmutableFieldChanged, "volume %s is asked for but not claimed: run %s", name, recreate)
+
+			continue
+		}
+		text, _ := observed.Value(claim, "spec", "resources", "requests", "storage").(string)
+		have, err := resource.ParseQuantity(text)
+		switch {
+		case err != nil || size.Cmp(have) == 0:
+		case size.Cmp(have) > 0:
+			differs(condition.ReasonExpansionRequired, "volume %s has %s, asked for are %s: run kubectl -n %s patch pvc %s --type merge -p '%s', then %s",
+				name, have.String(), size.String(), srv.Namespace, srv.ClaimName(name), fmt.Sprintf(`{"spec":{"resources":{"requests":{"storage":"%s"}}}}`, size.String()), recreate)
+		default:
+			differs(condition.ReasonImmutableFieldChanged, "volume %s has %s and cannot shrink to %s: set its size in spec.storage back", name, have.String(), size.String())
+		}
+		class, _ := observed.Value(claim, "spec", "storageClassName").(string)
+		if c.Spec.StorageClassName != nil && class != *c.Spec.StorageClassName {
+			differs(condition.ReasonImmutableFieldChanged, "volume %s has StorageClass %q and cannot move to %q by an edit: set spec.storage.storageClassName back, or restore the data into a new server", name, class, *c.Spec.StorageClassName)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(inForce)) {
+		if claimMounts[name] != "" {
+			differs(condition.ReasonImmutableFieldChanged, "volume %s is claimed but no longer asked for, it stays mounted: to let go of it, run %s; its data stays in the claim %s", name, recreate, srv.ClaimName(name))
+		}
+	}
+	slices.SortStableFunc(problems, func(a, b condition.Problem) int { return strings.Compare(a.Message, b.Message) })
+
+	return condition.FromProblems(ok, problems)
+}

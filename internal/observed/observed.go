@@ -1,0 +1,326 @@
+// Package observed answers what exists: what Crossplane composed before, and
+// what it fetched because the function asked. It tells three things apart that
+// are easily confused: an object that is there, one that is not, and one that
+// nobody has looked for yet (R2).
+package observed
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
+
+	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/pkg/percona"
+)
+
+// A Presence is what is known about an object.
+type Presence int
+
+// What can be known about an object.
+const (
+	// Unknown: asked for, not answered yet, or the answer cannot be used.
+	Unknown Presence = iota
+	// Absent: answered, not there.
+	Absent
+	// Found: it is there.
+	Found
+)
+
+// An Object is the answer to a question for one object.
+type Object struct {
+	Presence Presence
+	// Unstructured is the object where it was found, else nil. Its numbers are
+	// float64, as they come from a protobuf Struct.
+	*unstructured.Unstructured
+	// Composed tells that Crossplane passed it as an observed composed
+	// resource, rather than because it was asked for.
+	Composed bool
+}
+
+// Live tells that the object exists.
+func (o Object) Live() bool { return o.Presence == Found }
+
+// Value at a path of map keys, or nil.
+func (o Object) Value(path ...string) any {
+	if o.Unstructured == nil {
+		return nil
+	}
+
+	return Value(o.Object, path...)
+}
+
+// Text at a path, or empty if there is none.
+func (o Object) Text(path ...string) string {
+	s, _ := o.Value(path...).(string)
+
+	return s
+}
+
+// Map at a path, or nil if there is none.
+func (o Object) Map(path ...string) map[string]any {
+	m, _ := o.Value(path...).(map[string]any)
+
+	return m
+}
+
+// List at a path, or nil if there is none.
+func (o Object) List(path ...string) []any {
+	l, _ := o.Value(path...).([]any)
+
+	return l
+}
+
+// Int at a path, or zero if there is none.
+func (o Object) Int(path ...string) int64 {
+	switch n := o.Value(path...).(type) {
+	case float64:
+		return int64(n)
+	case int64:
+		return n
+	}
+
+	return 0
+}
+
+// Value at a path of map keys below v, or nil.
+func Value(v any, path ...string) any {
+	for _, name := range path {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return nil
+		}
+		v = m[name]
+	}
+
+	return v
+}
+
+// A State is everything that is known about what exists.
+type State struct {
+	// Namespace of the server.
+	Namespace Object
+	// Offline tells that no API server is behind the request: it is rendered
+	// on somebody's machine (R8).
+	Offline bool
+	// PerconaServed tells that PerconaPGClusters can be composed.
+	PerconaServed bool
+	// PerconaKnown tells that PerconaServed is an answer.
+	PerconaKnown bool
+
+	srv      *server.Server
+	req      *fnv1.RunFunctionRequest
+	asked    map[string]*fnv1.ResourceSelector
+	objects  map[server.Key]Object
+	secrets  map[string]Object
+	claim    Object
+	wantsDB  bool
+	standing map[server.Key]Standing
+}
+
+// From reads a request, and asks for what it does not hold. Everything whose
+// kind is certain is asked for at once; the database cluster, whose kind may
+// not be served, once its API was found (R8, R18).
+func From(req *fnv1.RunFunctionRequest, srv *server.Server) *State {
+	s := &State{
+		srv:      srv,
+		req:      req,
+		asked:    map[string]*fnv1.ResourceSelector{},
+		objects:  map[server.Key]Object{},
+		secrets:  map[string]Object{},
+		standing: map[server.Key]Standing{},
+	}
+
+	s.Namespace = s.ask("namespace", "v1", "Namespace", "", srv.Namespace)
+	s.Offline = s.Namespace.Presence == Absent && !srv.XR.Created
+
+	for _, k := range srv.Keys() {
+		s.objects[k] = s.find(k)
+	}
+	s.askForSecrets()
+	s.askForClaim()
+	s.askForCluster()
+
+	for k, o := range s.objects {
+		s.standing[k] = s.judge(k, o)
+	}
+
+	return s
+}
+
+// Requirements that Crossplane is to fetch. They depend on the request alone.
+func (s *State) Requirements() *fnv1.Requirements {
+	return &fnv1.Requirements{Resources: s.asked}
+}
+
+// WantsDatabase tells whether a database cluster of the server's own is asked
+// for, or was at some time: it is never let go of (R7).
+func (s *State) WantsDatabase() bool { return s.wantsDB }
+
+// Get what is known of the object that is composed under a key. An object of
+// that name that is somebody else's is not ours to know: see Taken.
+func (s *State) Get(k server.Key) Object {
+	if s.standing[k] == Foreign {
+		return Object{Presence: Found}
+	}
+
+	return s.objects[k]
+}
+
+// Cluster that the server's database runs in.
+func (s *State) Cluster() Object { return s.Get(server.KeyCluster) }
+
+// StatefulSet that runs the server.
+func (s *State) StatefulSet() Object { return s.Get(server.KeyStatefulSet) }
+
+// Secret of a name in the server's namespace. Only Secrets that the spec, or
+// what exists, leads to are known.
+func (s *State) Secret(name string) Secret { return Secret{Name: name, Object: s.secrets[name]} }
+
+// Claim is the volume that the server's control plane lives on. It is asked
+// for only when there is no StatefulSet to tell that the server has run.
+func (s *State) Claim() Object { return s.claim }
+
+// find the object of a key among the composed resources, else ask for it by
+// its name. The Secrets that are made once are always asked for as well: the
+// XR's references may be stale, and a Secret must not be made twice (R4).
+func (s *State) find(k server.Key) Object {
+	id := s.srv.Identity(k)
+	once := k == server.KeyJWTSecret || k == server.KeyAdminCredentials || k == server.KeyConnection
+
+	composed, ok := s.composed(k)
+	if ok && !once {
+		return composed
+	}
+
+	asked := s.ask("object/"+string(k), id.APIVersion, id.Kind, s.srv.Namespace, id.Name)
+	if ok {
+		return composed
+	}
+
+	return asked
+}
+
+func (s *State) composed(k server.Key) (Object, bool) {
+	r, ok := s.req.GetObserved().GetResources()[string(k)]
+	if !ok {
+		return Object{}, false
+	}
+
+	return Object{Presence: Found, Unstructured: content(r), Composed: true}, true
+}
+
+// askForSecrets that the pod needs, or needed when it was made.
+func (s *State) askForSecrets() {
+	spec := s.srv.Spec
+	if ref := spec.Identity.JWT.SecretRef; ref != nil {
+		s.askForSecret(ref.Name)
+	}
+	if ref := spec.Identity.Admin.PasswordSecretRef; ref != nil {
+		s.askForSecret(ref.Name)
+	}
+	if running := RunningAdminSecret(s.objects[server.KeyStatefulSet]); running != "" {
+		s.askForSecret(running)
+	}
+	if *spec.Percona.Enabled {
+		s.askForSecret(percona.SecretName(s.srv.Name))
+		s.askForSecret(percona.CASecretName(s.srv.Name))
+	}
+	if ref := spec.Database.PostgresSecretRef; ref != nil {
+		s.askForSecret(ref.Name)
+		if ref.CASecretRef != nil {
+			s.askForSecret(ref.CASecretRef.Name)
+		}
+	}
+}
+
+func (s *State) askForSecret(name string) {
+	for _, k := range []server.Key{server.KeyJWTSecret, server.KeyAdminCredentials, server.KeyConnection} {
+		if s.srv.Identity(k).Name == name {
+			s.secrets[name] = s.objects[k]
+
+			return
+		}
+	}
+	s.secrets[name] = s.ask("secret/"+name, "v1", "Secret", s.srv.Namespace, name)
+}
+
+// askForClaim finds out whether a server of this name has run before, if
+// nothing else can tell.
+func (s *State) askForClaim() {
+	if s.objects[server.KeyStatefulSet].Composed {
+		return
+	}
+	s.claim = s.ask("claim", "v1", "PersistentVolumeClaim", s.srv.Namespace, s.srv.ClaimName(server.ClaimControlPlane))
+}
+
+func (s *State) askForCluster() {
+	composed, isComposed := s.composed(server.KeyCluster)
+	running, _ := s.Running()
+	s.wantsDB = *s.srv.Spec.Percona.Enabled || isComposed ||
+		s.srv.XR.ClusterName != "" || running == DatabasePercona
+
+	if isComposed {
+		s.objects[server.KeyCluster] = composed
+		s.PerconaServed, s.PerconaKnown = true, true
+
+		return
+	}
+	if !s.wantsDB {
+		s.objects[server.KeyCluster] = Object{Presence: Absent}
+
+		return
+	}
+
+	api := s.ask("api/perconapgclusters", "apiregistration.k8s.io/v1", "APIService", "", percona.APIService)
+	s.PerconaServed = api.Live() || s.Offline
+	s.PerconaKnown = api.Presence != Unknown && s.Namespace.Presence != Unknown
+	if s.PerconaServed {
+		s.objects[server.KeyCluster] = s.find(server.KeyCluster)
+
+		return
+	}
+	s.objects[server.KeyCluster] = Object{Presence: Unknown}
+	if s.PerconaKnown {
+		s.objects[server.KeyCluster] = Object{Presence: Absent}
+	}
+}
+
+// ask Crossplane for one object, and return the answer if there is one.
+func (s *State) ask(name, apiVersion, kind, namespace, objectName string) Object {
+	selector := &fnv1.ResourceSelector{
+		ApiVersion: apiVersion,
+		Kind:       kind,
+		Match:      &fnv1.ResourceSelector_MatchName{MatchName: objectName},
+	}
+	if namespace != "" {
+		selector.Namespace = &namespace
+	}
+	s.asked[name] = selector
+
+	answer, ok := s.req.GetRequiredResources()[name]
+	if !ok {
+		return Object{Presence: Unknown}
+	}
+	if len(answer.GetItems()) == 0 {
+		return Object{Presence: Absent}
+	}
+
+	// An answer to another question is no answer.
+	u := content(answer.GetItems()[0])
+	if u.GetName() != objectName || u.GetNamespace() != namespace || u.GetKind() != kind || u.GetAPIVersion() != apiVersion {
+		return Object{Presence: Unknown}
+	}
+
+	return Object{Presence: Found, Unstructured: u}
+}
+
+func content(r *fnv1.Resource) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: r.GetResource().AsMap()}
+}
+
+// Describe an object for a person: its kind and name.
+func Describe(kind, namespace, name string) string {
+	return fmt.Sprintf("%s %s in namespace %s", kind, name, namespace)
+}

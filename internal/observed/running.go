@@ -1,0 +1,114 @@
+package observed
+
+import (
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/dittofs/function-dittoserver/internal/server"
+)
+
+// Names in the server's pod that are read back from a running one.
+const (
+	ContainerName     = "dittofs"
+	WaitContainerName = "wait-for-postgres"
+
+	EnvAdminPassword = "DITTOFS_ADMIN_INITIAL_PASSWORD"
+	EnvPostgresHost  = "DITTOFS_DATABASE_POSTGRES_HOST"
+)
+
+// Kinds of a running server's database, as the annotation dittofs.io/database
+// has them before the colon.
+const (
+	DatabaseSQLite   = "sqlite"
+	DatabaseExternal = "external"
+	DatabasePercona  = "percona"
+)
+
+// Running tells what a live server runs on: the kind of its database, and the
+// whole identity as in the annotation dittofs.io/database of its pod template
+// (R22). Both are empty if no server is live.
+func (s *State) Running() (kind, id string) {
+	sts := s.objects[server.KeyStatefulSet]
+	if !sts.Live() || s.judge(server.KeyStatefulSet, sts) == Foreign {
+		return "", ""
+	}
+	if id, _ := Value(sts.Map("spec", "template"), "metadata", "annotations", server.AnnotationDatabase).(string); id != "" {
+		kind, _, _ := strings.Cut(id, ":")
+
+		return kind, id
+	}
+
+	// A server that we did not make, or whose annotation somebody removed. A
+	// bare DATABASE_URL means nothing: the server does not read it.
+	if ref := secretRef(env(container(sts, "containers", ContainerName), EnvPostgresHost)); ref != "" {
+		return DatabaseExternal, DatabaseExternal + ":" + ref
+	}
+
+	return DatabaseSQLite, DatabaseSQLite + ":" + s.runningPath()
+}
+
+// runningPath of the SQLite database, from the configuration that a running
+// server was started with.
+func (s *State) runningPath() string {
+	var config struct {
+		Database struct {
+			SQLite struct {
+				Path string `json:"path"`
+			} `json:"sqlite"`
+		} `json:"database"`
+	}
+	err := yaml.Unmarshal([]byte(s.objects[server.KeyConfig].Text("data", "config.yaml")), &config)
+	if err != nil || config.Database.SQLite.Path == "" {
+		return s.srv.Spec.Database.SQLite.Path
+	}
+
+	return config.Database.SQLite.Path
+}
+
+// RunningImage of a container of a live server, or empty. The list is
+// containers or initContainers.
+func RunningImage(sts Object, list, name string) string {
+	image, _ := container(sts, list, name)["image"].(string)
+
+	return image
+}
+
+// RunningAdminSecret is the Secret that a live server's first boot read the
+// administrator's password from, or empty.
+func RunningAdminSecret(sts Object) string {
+	return secretRef(RunningAdminPassword(sts))
+}
+
+// RunningAdminPassword is the environment variable of a live server that holds
+// the administrator's first password, or nil.
+func RunningAdminPassword(sts Object) map[string]any {
+	return env(container(sts, "containers", ContainerName), EnvAdminPassword)
+}
+
+func container(sts Object, list, name string) map[string]any {
+	return named(sts.List("spec", "template", "spec", list), name)
+}
+
+func env(container map[string]any, name string) map[string]any {
+	vars, _ := container["env"].([]any)
+
+	return named(vars, name)
+}
+
+func secretRef(env map[string]any) string {
+	name, _ := Value(env, "valueFrom", "secretKeyRef", "name").(string)
+
+	return name
+}
+
+// named item of a list of objects, or nil.
+func named(list []any, name string) map[string]any {
+	for _, item := range list {
+		if m, ok := item.(map[string]any); ok && m["name"] == name {
+			return m
+		}
+	}
+
+	return nil
+}

@@ -1,0 +1,167 @@
+package observed
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"github.com/dittofs/function-dittoserver/internal/server"
+)
+
+// A Standing is how an object of one of our names stands to the server (R23).
+type Standing int
+
+// How an object can stand to the server.
+const (
+	// Undecided: it is not known whether there is such an object.
+	Undecided Standing = iota
+	// Free: there is none, the name can be used.
+	Free
+	// Ours: composed by this XR, a survivor of an earlier XR of the same
+	// server, or given to us by a person.
+	Ours
+	// Foreign: somebody else's.
+	Foreign
+)
+
+// Standing of the object that is composed under a key.
+func (s *State) Standing(k server.Key) Standing { return s.standing[k] }
+
+// MayCompose tells that an object of ours can be composed under a key: its name
+// is known to be free, or the live one known to be ours.
+func (s *State) MayCompose(k server.Key) bool {
+	return s.standing[k] == Free || s.standing[k] == Ours
+}
+
+// judge how an object stands to the server. Forced server-side apply takes
+// over any object of the name that has no controller, and deleting the XR
+// would delete it, so we touch one only with proof that it is ours.
+func (s *State) judge(k server.Key, o Object) Standing {
+	switch {
+	case o.Presence == Unknown:
+		return Undecided
+	case o.Presence == Absent:
+		return Free
+	case o.Composed:
+		return Ours
+	}
+
+	if c := metav1.GetControllerOfNoCopy(o); c != nil {
+		if c.UID == s.srv.XR.UID && c.UID != "" {
+			return Ours
+		}
+
+		return Foreign
+	}
+	if o.GetAnnotations()[server.AnnotationKey] != string(k) {
+		return Foreign
+	}
+	if o.GetLabels()[server.LabelServer] == s.srv.Name || o.GetAnnotations()[server.AnnotationAdopt] == s.srv.Name {
+		return Ours
+	}
+
+	return Foreign
+}
+
+// Taken lists the objects of our names that are somebody else's, and what a
+// person can do about each.
+func (s *State) Taken() error {
+	var errs field.ErrorList
+	for _, k := range append(s.srv.Keys(), server.KeyCluster) {
+		if s.standing[k] != Foreign {
+			continue
+		}
+		id := s.srv.Identity(k)
+		what := Describe(id.Kind, s.srv.Namespace, id.Name)
+		remedy := fmt.Sprintf("to hand it over to this server, run: kubectl -n %s annotate %s %s %s=%s %s=%s; else rename or remove it, or give the server another name",
+			s.srv.Namespace, resourceArg(id), id.Name, server.AnnotationAdopt, s.srv.Name, server.AnnotationKey, k)
+		if c := metav1.GetControllerOfNoCopy(s.objects[k]); c != nil {
+			remedy = fmt.Sprintf("it is controlled by %s %s, which has to let go of it first (delete that with --cascade=orphan); then %s", c.Kind, c.Name, remedy)
+		}
+		errs = append(errs, field.Forbidden(field.NewPath("metadata", "name"), fmt.Sprintf("%s exists and is not this server's: %s", what, remedy)))
+	}
+
+	return errs.ToAggregate()
+}
+
+// Mismatched lists observed composed resources that are not what is composed
+// under their key: applying ours over them would leak or break them.
+func (s *State) Mismatched() error {
+	var errs field.ErrorList
+	for _, k := range append(s.srv.Keys(), server.KeyCluster) {
+		r, ok := s.req.GetObserved().GetResources()[string(k)]
+		if !ok {
+			continue
+		}
+		o := r.GetResource().GetFields()
+		meta := o["metadata"].GetStructValue().GetFields()
+		id := s.srv.Identity(k)
+		kind, name, namespace := o["kind"].GetStringValue(), meta["name"].GetStringValue(), meta["namespace"].GetStringValue()
+		if schema.FromAPIVersionAndKind(o["apiVersion"].GetStringValue(), kind).GroupKind() == id.GroupKind() && name == id.Name && namespace == s.srv.Namespace {
+			continue
+		}
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), s.srv.Name, fmt.Sprintf(
+			"the composed resource %s is %s, but this server's is %s: names cannot change, create a new DittoServer instead",
+			k, Describe(kind, namespace, name), Describe(id.Kind, s.srv.Namespace, id.Name))))
+	}
+
+	return errs.ToAggregate()
+}
+
+// resourceArg is how kubectl calls the kind.
+func resourceArg(id server.Identity) string {
+	switch id.Kind {
+	case "PerconaPGCluster":
+		return "perconapgcluster.pgv2.percona.com"
+	case "NetworkPolicy":
+		return "networkpolicy"
+	case "StatefulSet":
+		return "statefulset"
+	case "ConfigMap":
+		return "configmap"
+	case "Service":
+		return "service"
+	}
+
+	return "secret"
+}
+
+// Controlled tells that an object is controlled by this very XR.
+func (s *State) Controlled(o Object) bool {
+	if o.Composed {
+		return true
+	}
+	if o.Unstructured == nil {
+		return false
+	}
+	c := metav1.GetControllerOfNoCopy(o)
+
+	return c != nil && c.UID != "" && c.UID == s.srv.XR.UID
+}
+
+// NamespaceOwner is the second owner of what outlives the server: garbage
+// collection keeps an object that has an owner left (R7). It is taken from the
+// Namespace, else from the live object. It is not ok as long as neither is
+// known; offline, nothing outlives anything and there is none.
+func (s *State) NamespaceOwner(live Object) (ref *metav1ac.OwnerReferenceApplyConfiguration, ok bool) {
+	if s.Namespace.Live() && s.Namespace.GetUID() != "" {
+		return namespaceRef(s.Namespace.GetName(), s.Namespace.GetUID()), true
+	}
+	if live.Unstructured != nil {
+		for _, r := range live.GetOwnerReferences() {
+			if r.Kind == "Namespace" && r.APIVersion == "v1" {
+				return namespaceRef(r.Name, r.UID), true
+			}
+		}
+	}
+
+	return nil, s.Offline
+}
+
+func namespaceRef(name string, uid types.UID) *metav1ac.OwnerReferenceApplyConfiguration {
+	return metav1ac.OwnerReference().WithAPIVersion("v1").WithKind("Namespace").WithName(name).WithUID(uid)
+}
