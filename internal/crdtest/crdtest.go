@@ -197,6 +197,34 @@ func (v *Validator) GroupVersionKind() schema.GroupVersionKind {
 	return schema.GroupVersionKind{Group: v.crd.Spec.Group, Version: v.version, Kind: v.crd.Spec.Names.Kind}
 }
 
+// ListType returns how server-side apply merges the list at that path of keys,
+// which leads through lists as through their items: "map by <keys>", "set" or
+// "atomic". It is empty if there is no such list.
+func (v *Validator) ListType(path ...string) string {
+	s := v.structural
+	for _, key := range path {
+		if s.Items != nil {
+			s = s.Items
+		}
+		child, ok := s.Properties[key]
+		if !ok {
+			return ""
+		}
+		s = &child
+	}
+
+	if s.Items == nil {
+		return ""
+	}
+	if s.XListType == nil || *s.XListType == "atomic" {
+		return "atomic"
+	}
+	if *s.XListType == "map" {
+		return "map by " + strings.Join(s.XListMapKeys, ", ")
+	}
+	return *s.XListType
+}
+
 // Default returns a copy of the object with the schema's defaults filled in,
 // as the API server stores it. Whole floats become integers, as they do when
 // an API server decodes JSON.

@@ -75,7 +75,9 @@ func (p *Plan) composeCluster(srv *server.Server, seen *observed.State, blocked 
 			meta["resourceVersion"] = live.GetResourceVersion()
 			dropEmpty(meta, "uid", "resourceVersion")
 		}
-		p.reportOnDelete(live, keep)
+		if !seen.Offline {
+			p.reportOnDelete(live, keep)
+		}
 		p.Status.LastBackup = lastBackup(live)
 	}
 	if enabled {

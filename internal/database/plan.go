@@ -5,6 +5,7 @@ package database
 
 import (
 	"fmt"
+	"strings"
 
 	pgv2 "github.com/percona/percona-postgresql-operator/v2/pkg/apis/pgv2.percona.com/v2"
 
@@ -60,9 +61,6 @@ func For(srv *server.Server, seen *observed.State, blocked bool) (*Plan, error) 
 	running, runningID := seen.Running()
 	p.RunningID = runningID
 	p.Refused = running != "" && runningID != p.ID && srv.Spec.Database.AllowChangeTo != p.Kind
-	if p.Refused {
-		p.Status.Type = v1alpha1.DatabaseKind(running)
-	}
 
 	switch p.Kind {
 	case v1alpha1.DatabasePercona:
@@ -77,6 +75,7 @@ func For(srv *server.Server, seen *observed.State, blocked bool) (*Plan, error) 
 		p.Ready = condition.False(condition.TypeDatabaseReady, condition.ReasonDatabaseChangeRefused, fmt.Sprintf(
 			"The server runs on %s and keeps it; the spec leads to %s. To move there, which starts with an empty database, set spec.database.allowChangeTo: %s; else change the spec back",
 			runningID, p.ID, p.Kind))
+		p.Status = statusOf(running, runningID, srv, seen)
 	}
 
 	return p, p.composeCluster(srv, seen, blocked)
@@ -100,8 +99,7 @@ func (p *Plan) planExternal(srv *server.Server, seen *observed.State) {
 	secret := seen.Secret(ref.Name)
 
 	p.Connection = external(*ref, secret)
-	p.Status.SecretName = ref.Name
-	p.Status.Host, _ = secret.Value(keyHost)
+	p.Status = statusOf(observed.DatabaseExternal, p.ID, srv, seen)
 	p.Problems = append(p.Problems, p.Connection.useCA(seen, srv.Namespace)...)
 	p.Ready = p.Connection.condition(srv.Namespace, condition.True(condition.TypeDatabaseReady, condition.ReasonExternal, "The server uses the PostgreSQL that Secret "+ref.Name+" leads to"))
 	p.Usable = p.Ready.True && len(p.Problems) == 0
@@ -113,10 +111,7 @@ func (p *Plan) planPercona(srv *server.Server, seen *observed.State) {
 
 	p.Connection = perconaUser(srv, seen)
 	p.Problems = append(p.Problems, p.Connection.useCA(seen, srv.Namespace)...)
-	p.Status.SecretName = p.Connection.Secret.Name
-	p.Status.State = string(percona.GetState(typed))
-	p.Status.Host, _ = p.Connection.Secret.Value(keyHost)
-	p.Status.EverReady = percona.IsReady(typed) || srv.XR.EverReady
+	p.Status = statusOf(observed.DatabasePercona, p.ID, srv, seen)
 
 	p.Ready = p.perconaReady(srv.Identity(server.KeyCluster).Name, seen, typed)
 	serving := percona.IsReady(typed) || (p.Status.EverReady && answers(typed))
@@ -128,6 +123,23 @@ func (p *Plan) planPercona(srv *server.Server, seen *observed.State) {
 	if p.Ready.True {
 		p.Ready = p.Connection.condition(srv.Namespace, p.Ready)
 	}
+}
+
+// statusOf the database of a kind and an identity, for the XR.
+func statusOf(kind, id string, srv *server.Server, seen *observed.State) v1alpha1.DatabaseStatus {
+	status := v1alpha1.DatabaseStatus{Type: v1alpha1.DatabaseKind(kind), EverReady: srv.XR.EverReady}
+	switch kind {
+	case observed.DatabaseExternal:
+		status.SecretName = strings.TrimPrefix(id, kind+":")
+	case observed.DatabasePercona:
+		cluster := typedCluster(seen.Cluster())
+		status.SecretName = percona.SecretName(srv.Name)
+		status.State = string(percona.GetState(cluster))
+		status.EverReady = status.EverReady || percona.IsReady(cluster)
+	}
+	status.Host, _ = seen.Secret(status.SecretName).Value(keyHost)
+
+	return status
 }
 
 // perconaReady tells a person how the cluster is.

@@ -219,10 +219,11 @@ func probe(path string, initialDelay, period, failures int32) *corev1ac.ProbeApp
 // every container for limits, the pod would be refused otherwise, and running
 // one after the other they cost nothing more.
 func resources(srv *server.Server, spec *corev1ac.PodSpecApplyConfiguration) error {
-	if srv.Spec.Resources == nil {
+	asked := srv.Spec.Resources
+	if asked == nil || len(asked.Requests)+len(asked.Limits)+len(asked.Claims) == 0 {
 		return nil
 	}
-	r, err := as[corev1ac.ResourceRequirementsApplyConfiguration](srv.Spec.Resources)
+	r, err := as[corev1ac.ResourceRequirementsApplyConfiguration](asked)
 	if err != nil {
 		return errors.Wrap(err, "spec.resources")
 	}

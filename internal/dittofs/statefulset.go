@@ -129,7 +129,7 @@ func follow(content map[string]any, live observed.Object, keep bool) {
 
 // rolledOut tells that the live StatefulSet runs what it is to run.
 func rolledOut(live observed.Object, replicas int32) bool {
-	if !live.Live() || live.Int("status", "observedGeneration") < live.GetGeneration() {
+	if !live.Live() || live.Int("status", "observedGeneration") < live.Int("metadata", "generation") {
 		return false
 	}
 	if replicas == 0 {

@@ -33,13 +33,14 @@ func (s *State) Running() (kind, id string) {
 	if !sts.Live() || s.judge(server.KeyStatefulSet, sts) == Foreign {
 		return "", ""
 	}
-	if id, _ := Value(sts.Map("spec", "template"), "metadata", "annotations", server.AnnotationDatabase).(string); id != "" {
-		kind, _, _ := strings.Cut(id, ":")
-
+	id = sts.Text("spec", "template", "metadata", "annotations", server.AnnotationDatabase)
+	kind, _, _ = strings.Cut(id, ":")
+	switch kind {
+	case DatabaseSQLite, DatabaseExternal, DatabasePercona:
 		return kind, id
 	}
 
-	// A server that we did not make, or whose annotation somebody removed. A
+	// A server that we did not make, or whose annotation somebody changed. A
 	// bare DATABASE_URL means nothing: the server does not read it.
 	if ref := secretRef(env(container(sts, "containers", ContainerName), EnvPostgresHost)); ref != "" {
 		return DatabaseExternal, DatabaseExternal + ":" + ref

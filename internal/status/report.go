@@ -127,6 +127,8 @@ func (r *Report) available() condition.Condition {
 		return condition.True(condition.TypeAvailable, condition.ReasonStopped, "The server is stopped, as spec.replicas asks")
 	case sts.Int("status", "availableReplicas") > 0:
 		return condition.True(condition.TypeAvailable, condition.ReasonMinimumReplicasAvailable, "The server is available")
+	case !sts.Live():
+		return not(condition.ReasonNoReplicasAvailable, "The server's StatefulSet is being created")
 	}
 
 	return not(condition.ReasonNoReplicasAvailable, fmt.Sprintf("The server's pod is not available: kubectl -n %s describe pod %s-0 tells why", r.Server.Namespace, r.Server.Name))
@@ -287,20 +289,24 @@ func add(rsp *fnv1.RunFunctionResponse, typ string, status fnv1.Status, reason, 
 }
 
 // announce a condition that changed by an event: never one that stays (R17).
+// What comes and goes with every start is announced when it turns, not each
+// step on its way.
 func announce(rsp *fnv1.RunFunctionResponse, before server.Condition, c condition.Condition) {
 	now := "False"
 	if c.True {
 		now = "True"
 	}
-	if before.Reason == "" || (before.Status == now && before.Reason == c.Reason) {
+	turned := before.Status != now
+	moved := !c.True && before.Reason != c.Reason && c.Type != condition.TypeAvailable
+	if before.Reason == "" || (!turned && !moved) {
 		return
 	}
+
 	text := c.Type + ": " + c.Message
-	bad := !c.True && c.Type != condition.TypeProgressing
-	if bad {
-		response.Warning(rsp, errors.New(text)).WithReason(c.Reason).TargetCompositeAndClaim()
+	if c.True || c.Type == condition.TypeProgressing {
+		response.Normal(rsp, text).WithReason(c.Reason).TargetCompositeAndClaim()
 
 		return
 	}
-	response.Normal(rsp, text).WithReason(c.Reason).TargetCompositeAndClaim()
+	response.Warning(rsp, errors.New(text)).WithReason(c.Reason).TargetCompositeAndClaim()
 }

@@ -193,8 +193,9 @@ func newComparison(live map[string]any, wanted Wanted) *comparison {
 	}
 
 	c.version, _ = version(live[pathVersion])
-	want, _ := version(wanted.Spec[pathVersion])
-	c.upgraded = live[pathVersion] != nil && (c.version == 0 || want != c.version && !c.defaults[pathVersion])
+	want, asked := version(wanted.Spec[pathVersion])
+	asked = asked && !c.defaults[pathVersion]
+	c.upgraded = live[pathVersion] != nil && (c.version == 0 || asked && want != c.version)
 
 	backups, _ := live["backups"].(map[string]any)
 	archive, _ := backups["pgbackrest"].(map[string]any)
@@ -290,14 +291,21 @@ func (c *comparison) follows(path string, want, have any) (bool, string) {
 		// puts it by default.
 		return c.repo1 || have != nil, ""
 	case path == pathVersion:
-		return have != nil, fmt.Sprintf("upgrade with a PerconaPGUpgrade, or set spec.percona.postgresVersion: %s", text(have))
+		return have != nil, c.remedyVersion("upgrade with a PerconaPGUpgrade, or set spec.percona.postgresVersion: %d")
 	case isImage(path):
-		return c.followsImage(path, want), fmt.Sprintf("PostgreSQL %d is in force: set spec.percona.postgresVersion and spec.percona.images accordingly, or upgrade with a PerconaPGUpgrade", c.version)
+		return c.followsImage(path, want), c.remedyVersion("PostgreSQL %d is in force: set spec.percona.postgresVersion and spec.percona.images accordingly, or upgrade with a PerconaPGUpgrade")
 	case isRequest(path):
 		return shrinks(want, have), "volumes never shrink: ask for at least " + text(have)
 	default:
 		return false, ""
 	}
+}
+
+func (c *comparison) remedyVersion(format string) string {
+	if c.version == 0 {
+		return "the version of PostgreSQL in force is unknown: correct the PerconaPGCluster's postgresVersion"
+	}
+	return fmt.Sprintf(format, c.version)
 }
 
 // followsImage tells whether an image belongs to another version of PostgreSQL

@@ -215,7 +215,8 @@ func extractValue(items, live []any, key string) error {
 // the whole live value of a scalar, or of an atomic map or list. But it can
 // also be what is left of a map or list whose content others have taken over;
 // sent whole, it would be taken back. Then they own something below it, which
-// is impossible below an atomic one, and it is sent empty.
+// is impossible below an atomic one, and it is sent empty. (Nobody owns a
+// default: below an empty map of ours it is sent with its value.)
 func (o ownership) leaf(live any, path []string) any {
 	switch live.(type) {
 	case map[string]any:

@@ -1,6 +1,7 @@
 package percona
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -328,6 +329,24 @@ func TestRoundTrip(t *testing.T) {
 				s.apply("kubectl", map[string]any{"users": []any{map[string]any{"name": "reader", "databases": []any{"dittofs"}}}})
 			},
 		},
+		"FillEmpty": {
+			reason: "An empty map of ours that a user fills stays empty for us.",
+			change: func(s *store) {
+				ours := cloneMap(s.live.Object["spec"].(map[string]any))
+				ours["proxy"] = map[string]any{"pgBouncer": map[string]any{}}
+				s.apply(us(), ours)
+				s.edit("kubectl-edit", func(spec map[string]any) {
+					spec["proxy"] = map[string]any{"pgBouncer": map[string]any{"replicas": int64(2), "image": "bouncer:1"}}
+				})
+			},
+		},
+		"UpdateOfOurName": {
+			reason: "What somebody of our name writes otherwise than by apply is not what we apply.",
+			change: func(s *store) {
+				s.edit(us(), func(spec map[string]any) { instance(spec)["replicas"] = int64(5) })
+			},
+			want: []string{"spec.instances[instance1].replicas"},
+		},
 		"Backup": {
 			reason: "The operator starts a backup by writing the whole cluster back; its own field is never sent.",
 			change: func(s *store) {
@@ -433,30 +452,34 @@ func TestRoundTripAny(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		wanted := wantedOf(rt, server(anyPercona().Draw(rt, "percona")))
 		s := newStore(rt, fm, wanted.Spec)
-		rt.Repeat(map[string]func(*rapid.T){
-			"edit": func(rt *rapid.T) {
+		actions := map[string]func(){
+			"edit": func() {
 				path := anyPath(rt, s.live.Object["spec"])
 				s.edit(rapid.SampledFrom([]string{"kubectl-edit", "helm"}).Draw(rt, "manager"), func(spec map[string]any) {
 					replace(spec, path, func(v any) any { return other(rt, v) })
 				})
 			},
-			"remove": func(rt *rapid.T) {
+			"remove": func() {
 				path := anyPath(rt, s.live.Object["spec"])
 				s.edit("kubectl-edit", func(spec map[string]any) {
 					replace(spec, path, func(any) any { return nil })
 				})
 			},
-			"apply": func(rt *rapid.T) {
+			"apply": func() {
 				path := anyPath(rt, s.live.Object["spec"])
 				s.apply(rapid.SampledFrom([]string{"kubectl", "argocd"}).Draw(rt, "manager"), only(rt, s.live.Object["spec"], path).(map[string]any))
 			},
-			"backup": func(*rapid.T) {
+			"backup": func() {
 				s.write(func(cr *pgv2.PerconaPGCluster) {
 					cr.Spec.Backups.PGBackRest.Manual = &crunchy.PGBackRestManualBackup{RepoName: "repo1"}
 				})
 			},
-			"reconcile": func(*rapid.T) { s.reconcile(wanted) },
-		})
+			"reconcile": func() { s.reconcile(wanted) },
+		}
+		names := slices.Sorted(maps.Keys(actions))
+		for range rapid.IntRange(1, 8).Draw(rt, "actions") {
+			actions[rapid.SampledFrom(names).Draw(rt, "action")]()
+		}
 		s.reconcile(wanted)
 	})
 }
