@@ -62,7 +62,11 @@ func TestValidate(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			obj := decode(t, minimal)
-			tc.change(obj["spec"].(map[string]any))
+			spec, ok := obj["spec"].(map[string]any)
+			if !ok {
+				t.Fatal("The minimal cluster has no spec")
+			}
+			tc.change(spec)
 
 			err := PerconaPGCluster(t).Validate(obj)
 			if tc.want == "" && err != nil {
@@ -84,7 +88,10 @@ func TestPerconaFieldManager(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := obj.(*unstructured.Unstructured)
+	u, ok := obj.(*unstructured.Unstructured)
+	if !ok {
+		t.Fatalf("Apply(...) returned a %T", obj)
+	}
 
 	port, _, _ := unstructured.NestedInt64(u.Object, "spec", "port")
 	if diff := cmp.Diff(int64(5432), port); diff != "" {

@@ -176,10 +176,16 @@ func (s *Server) applyDefaults() {
 	}
 
 	var version int32 = percona.DefaultPostgresVersion
-	if p.PostgresVersion == nil {
-		s.DatabaseDefaults = append(s.DatabaseDefaults, "postgresVersion")
-	} else {
+	major, told := percona.PostgresMajor(p.Images.Postgres)
+	switch {
+	case p.PostgresVersion != nil:
 		version = *p.PostgresVersion
+	case told:
+		// Whoever names an image has chosen its version.
+		version = major
+		p.PostgresVersion = &version
+	default:
+		s.DatabaseDefaults = append(s.DatabaseDefaults, "postgresVersion")
 	}
 
 	platform, fallback := s.Input.Percona.Images, percona.DefaultImages(version)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/netip"
 	"path"
 	"regexp"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
+	"github.com/dittofs/function-dittoserver/pkg/percona"
 )
 
 // Formats that have no parser of their own.
@@ -311,8 +313,15 @@ func (s *Server) validateImages(spec *field.Path) field.ErrorList {
 			errs = append(errs, field.NotSupported(img.path, img.value, slices.Sorted(slices.Values(allowed))))
 		}
 	}
-	if *s.Spec.Percona.Enabled && s.Spec.Percona.Images.Postgres == "" {
-		errs = append(errs, field.Required(images.Child("postgres"), "no image is known for this postgresVersion"))
+	if pg := s.Spec.Percona; *pg.Enabled {
+		major, told := percona.PostgresMajor(pg.Images.Postgres)
+		switch {
+		case pg.Images.Postgres == "":
+			errs = append(errs, field.Required(images.Child("postgres"), "no image is known for this postgresVersion"))
+		case told && pg.PostgresVersion != nil && major != *pg.PostgresVersion:
+			errs = append(errs, field.Invalid(images.Child("postgres"), pg.Images.Postgres, fmt.Sprintf(
+				"is PostgreSQL %d, and postgresVersion asks for %d: a cluster of the two would not start, make them agree (here, or in the Composition's input for this function)", major, *pg.PostgresVersion)))
+		}
 	}
 
 	return errs

@@ -1,9 +1,10 @@
 package percona
 
 import (
-	"github.com/crossplane/function-sdk-go/errors"
 	pgv2 "github.com/percona/percona-postgresql-operator/v2/pkg/apis/pgv2.percona.com/v2"
 	"k8s.io/apimachinery/pkg/util/json"
+
+	"github.com/crossplane/function-sdk-go/errors"
 )
 
 // Manifest returns a spec as it goes into an object that is applied: without

@@ -26,7 +26,7 @@ func TestManifest(t *testing.T) {
 			reason: "A false or a zero that somebody set is sent.",
 			spec: pgv2.PerconaPGClusterSpec{
 				PostgresVersion: 16,
-				Backups:         pgv2.Backups{Enabled: ptr.To(false)},
+				Backups:         pgv2.Backups{Enabled: new(false)},
 				InstanceSets:    pgv2.PGInstanceSets{{Name: "a", Replicas: ptr.To[int32](0)}},
 			},
 			want: map[string]any{

@@ -136,7 +136,12 @@ func observeValue(path string, want, live any) (any, bool) {
 		case isListMap(path):
 			return observeItems(path, want, have)
 		case isSet(path):
-			out := slices.DeleteFunc(clone(have).([]any), func(v any) bool { return !slices.ContainsFunc(want, func(w any) bool { return equal(w, v) }) }) //nolint:forcetypeassert // A slice's clone is one.
+			out := []any{}
+			for _, v := range have {
+				if slices.ContainsFunc(want, func(w any) bool { return equal(w, v) }) {
+					out = append(out, clone(v))
+				}
+			}
 			return out, len(out) > 0
 		}
 	}
@@ -436,8 +441,9 @@ func nameOf(item any) (string, bool) {
 // named returns the item of that name.
 func named(items []any, name string) (map[string]any, bool) {
 	for _, item := range items {
-		if n, ok := nameOf(item); ok && n == name {
-			return item.(map[string]any), true //nolint:forcetypeassert // What has a name is one.
+		m, _ := item.(map[string]any)
+		if n, ok := m["name"].(string); ok && n == name {
+			return m, true
 		}
 	}
 	return nil, false

@@ -2,6 +2,7 @@ package percona
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -82,7 +83,7 @@ func floats(v any) any {
 
 func TestSend(t *testing.T) {
 	claim := func(spec map[string]any) map[string]any {
-		return instance(spec)["dataVolumeClaimSpec"].(map[string]any)
+		return below(instance(spec), "dataVolumeClaimSpec")
 	}
 	size := func(v any) func(spec map[string]any) {
 		return func(spec map[string]any) {
@@ -366,7 +367,7 @@ backups:
 				wanted: wantedWith(t, unchanged),
 				policy: v1alpha1.UpdateAlways,
 			},
-			want: want{spec: same(t, func(spec map[string]any) { archive(spec)["global"].(map[string]any)["repo1-path"] = "/old" })},
+			want: want{spec: same(t, func(spec map[string]any) { below(archive(spec), "global")["repo1-path"] = "/old" })},
 		},
 		"AlwaysRepoPathUnset": {
 			reason: "That also holds where pgBackRest has chosen the path.",
@@ -375,7 +376,7 @@ backups:
 				wanted: wantedWith(t, unchanged),
 				policy: v1alpha1.UpdateAlways,
 			},
-			want: want{spec: same(t, func(spec map[string]any) { delete(archive(spec)["global"].(map[string]any), "repo1-path") })},
+			want: want{spec: same(t, func(spec map[string]any) { delete(below(archive(spec), "global"), "repo1-path") })},
 		},
 		"AlwaysUpgraded": {
 			reason: "After an upgrade version and images are those in force.",
@@ -649,7 +650,7 @@ func TestListTypes(t *testing.T) {
 		switch value := value.(type) {
 		case map[string]any:
 			for k, child := range value {
-				walk(join(path, k), append(schemaPath[:len(schemaPath):len(schemaPath)], k), child)
+				walk(join(path, k), append(slices.Clip(schemaPath), k), child)
 			}
 		case []any:
 			want[path] = v.ListType(schemaPath...)

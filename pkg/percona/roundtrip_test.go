@@ -69,7 +69,7 @@ func (s *store) apply(manager string, spec map[string]any) {
 		s.Fatalf("Cannot apply as %s: %v", manager, err)
 	}
 	if out != nil { // It is nil if nothing changed.
-		s.live = out.(*unstructured.Unstructured)
+		s.live = as[*unstructured.Unstructured](out)
 	}
 }
 
@@ -78,12 +78,12 @@ func (s *store) edit(manager string, change func(spec map[string]any)) {
 	s.Helper()
 
 	next := s.live.DeepCopy()
-	change(next.Object["spec"].(map[string]any))
+	change(below(next.Object, "spec"))
 	out, err := s.fm.Update(s.live, next, manager)
 	if err != nil {
 		s.Fatalf("Cannot update as %s: %v", manager, err)
 	}
-	s.live = out.(*unstructured.Unstructured)
+	s.live = as[*unstructured.Unstructured](out)
 }
 
 // write is what the operator does: it reads the cluster into its own types and
@@ -105,7 +105,7 @@ func (s *store) write(change func(*pgv2.PerconaPGCluster)) {
 	if err != nil {
 		s.Fatalf("Cannot update as the operator: %v", err)
 	}
-	s.live = out.(*unstructured.Unstructured)
+	s.live = as[*unstructured.Unstructured](out)
 }
 
 // observed returns the live object as a function sees it, through protobuf.
@@ -139,7 +139,7 @@ func (s *store) owned() map[string]*fieldpath.Set {
 func (s *store) reconcile(wanted Wanted) []Difference {
 	s.Helper()
 
-	spec := cloneMap(s.live.Object["spec"].(map[string]any))
+	spec := cloneMap(below(s.live.Object, "spec"))
 	before := s.owned()
 
 	send, diffs := Send(s.observed(), wanted, us(), v1alpha1.UpdateOnCreate)
@@ -206,25 +206,38 @@ func wantedOf(t rapid.TB, ds *v1alpha1.DittoServer, defaults ...string) Wanted {
 func withBackups() *v1alpha1.DittoServer {
 	return server(v1alpha1.PerconaSpec{
 		Replicas:         ptr.To[int32](3),
-		StorageClassName: ptr.To("fast"),
+		StorageClassName: new("fast"),
 		Backup: v1alpha1.BackupSpec{
-			Enabled:              ptr.To(true),
+			Enabled:              new(true),
 			Bucket:               "backups",
 			CredentialsSecretRef: &v1alpha1.LocalSecretRef{Name: "s3"},
 		},
 	})
 }
 
+// as returns a value as the type that the test knows it to be of.
+func as[T any](v any) T {
+	return v.(T) //nolint:errcheck,forcetypeassert // A test that is wrong about it fails.
+}
+
+// below returns the map at a path of keys.
+func below(m map[string]any, path ...string) map[string]any {
+	for _, key := range path {
+		m = as[map[string]any](m[key])
+	}
+	return m
+}
+
 func instance(spec map[string]any) map[string]any {
-	return spec["instances"].([]any)[0].(map[string]any)
+	return as[map[string]any](as[[]any](spec["instances"])[0])
 }
 
 func user(spec map[string]any) map[string]any {
-	return spec["users"].([]any)[0].(map[string]any)
+	return as[map[string]any](as[[]any](spec["users"])[0])
 }
 
 func archive(spec map[string]any) map[string]any {
-	return spec["backups"].(map[string]any)["pgbackrest"].(map[string]any)
+	return below(spec, "backups", "pgbackrest")
 }
 
 func TestRoundTrip(t *testing.T) {
@@ -267,7 +280,7 @@ func TestRoundTrip(t *testing.T) {
 			reason: "A field that a user removes does not come back.",
 			change: func(s *store) {
 				s.edit("kubectl-edit", func(spec map[string]any) {
-					delete(archive(spec)["global"].(map[string]any), "repo1-retention-full")
+					delete(below(archive(spec), "global"), "repo1-retention-full")
 					delete(archive(spec), "configuration")
 				})
 			},
@@ -277,7 +290,7 @@ func TestRoundTrip(t *testing.T) {
 			reason: "A repository that a user removes does not come back.",
 			change: func(s *store) {
 				s.edit("kubectl-edit", func(spec map[string]any) {
-					spec["backups"].(map[string]any)["enabled"] = false
+					below(spec, "backups")["enabled"] = false
 					delete(archive(spec), "repos")
 				})
 			},
@@ -321,8 +334,8 @@ func TestRoundTrip(t *testing.T) {
 			reason: "Users, instance sets and repositories that others add stay theirs.",
 			change: func(s *store) {
 				s.edit("kubectl-edit", func(spec map[string]any) {
-					spec["users"] = append([]any{map[string]any{"name": "admin"}}, spec["users"].([]any)...)
-					spec["instances"] = append(spec["instances"].([]any), map[string]any{
+					spec["users"] = append([]any{map[string]any{"name": "admin"}}, as[[]any](spec["users"])...)
+					spec["instances"] = append(as[[]any](spec["instances"]), map[string]any{
 						"name": "instance2", "dataVolumeClaimSpec": map[string]any{"accessModes": []any{"ReadWriteOnce"}},
 					})
 				})
@@ -332,7 +345,7 @@ func TestRoundTrip(t *testing.T) {
 		"FillEmpty": {
 			reason: "An empty map of ours that a user fills stays empty for us.",
 			change: func(s *store) {
-				ours := cloneMap(s.live.Object["spec"].(map[string]any))
+				ours := cloneMap(below(s.live.Object, "spec"))
 				ours["proxy"] = map[string]any{"pgBouncer": map[string]any{}}
 				s.apply(us(), ours)
 				s.edit("kubectl-edit", func(spec map[string]any) {
@@ -361,10 +374,10 @@ func TestRoundTrip(t *testing.T) {
 			change: func(s *store) {
 				s.write(func(cr *pgv2.PerconaPGCluster) {
 					cr.Spec.Backups.PGBackRest.Restore = &crunchy.PGBackRestRestore{
-						Enabled:                   ptr.To(true),
+						Enabled:                   new(true),
 						PostgresClusterDataSource: &crunchy.PostgresClusterDataSource{RepoName: "repo1"},
 					}
-					cr.Spec.Pause = ptr.To(true)
+					cr.Spec.Pause = new(true)
 				})
 			},
 		},
@@ -383,7 +396,7 @@ func TestRoundTrip(t *testing.T) {
 			reason: "A user grows the volumes; 20480Mi is what 20Gi is.",
 			change: func(s *store) {
 				s.edit("kubectl-edit", func(spec map[string]any) {
-					instance(spec)["dataVolumeClaimSpec"].(map[string]any)["resources"].(map[string]any)["requests"].(map[string]any)["storage"] = "20480Mi"
+					below(instance(spec), "dataVolumeClaimSpec", "resources", "requests")["storage"] = "20480Mi"
 				})
 				s.write(func(*pgv2.PerconaPGCluster) {})
 			},
@@ -416,7 +429,7 @@ func TestRoundTripAlways(t *testing.T) {
 	s := newStore(t, crdtest.PerconaFieldManager(t, ""), wanted.Spec)
 	s.edit("kubectl-edit", func(spec map[string]any) {
 		instance(spec)["replicas"] = int64(5)
-		instance(spec)["dataVolumeClaimSpec"].(map[string]any)["resources"].(map[string]any)["requests"].(map[string]any)["storage"] = "20Gi"
+		below(instance(spec), "dataVolumeClaimSpec", "resources", "requests")["storage"] = "20Gi"
 		user(spec)["databases"] = []any{"more", "dittofs"}
 	})
 	s.write(func(cr *pgv2.PerconaPGCluster) {
@@ -425,7 +438,7 @@ func TestRoundTripAlways(t *testing.T) {
 		cr.Spec.Backups.PGBackRest.Manual = &crunchy.PGBackRestManualBackup{RepoName: "repo1"}
 	})
 
-	want := cloneMap(s.live.Object["spec"].(map[string]any))
+	want := cloneMap(below(s.live.Object, "spec"))
 	instance(want)["replicas"] = int64(3)
 	for range 2 {
 		send, diffs := Send(s.observed(), wanted, us(), v1alpha1.UpdateAlways)
@@ -467,7 +480,7 @@ func TestRoundTripAny(t *testing.T) {
 			},
 			"apply": func() {
 				path := anyPath(rt, s.live.Object["spec"])
-				s.apply(rapid.SampledFrom([]string{"kubectl", "argocd"}).Draw(rt, "manager"), only(rt, s.live.Object["spec"], path).(map[string]any))
+				s.apply(rapid.SampledFrom([]string{"kubectl", "argocd"}).Draw(rt, "manager"), as[map[string]any](only(rt, s.live.Object["spec"], path)))
 			},
 			"backup": func() {
 				s.write(func(cr *pgv2.PerconaPGCluster) {
@@ -525,7 +538,7 @@ func get(v any, key string) any {
 	if m, ok := v.(map[string]any); ok {
 		return m[key]
 	}
-	item, _ := named(v.([]any), key)
+	item, _ := named(as[[]any](v), key)
 	return item
 }
 
@@ -542,7 +555,7 @@ func replace(v any, path []string, change func(any) any) any {
 		}
 		return m
 	}
-	items := v.([]any)
+	items := as[[]any](v)
 	i := slices.IndexFunc(items, func(item any) bool { name, _ := nameOf(item); return name == path[0] })
 	if next == nil {
 		return slices.Delete(items, i, i+1)
@@ -564,7 +577,7 @@ func only(t *rapid.T, v any, path []string) any {
 	if _, ok := v.(map[string]any); ok {
 		return map[string]any{path[0]: next}
 	}
-	next.(map[string]any)["name"] = path[0]
+	as[map[string]any](next)["name"] = path[0]
 	return []any{next}
 }
 
@@ -581,7 +594,7 @@ func other(t *rapid.T, v any) any {
 		if len(v) == 0 || !isString(v[0]) {
 			return clone(v)
 		}
-		return []any{v[0], v[0].(string) + "x"}[:rapid.IntRange(0, 2).Draw(t, "length")]
+		return []any{v[0], as[string](v[0]) + "x"}[:rapid.IntRange(0, 2).Draw(t, "length")]
 	case map[string]any:
 		out := map[string]any{}
 		for k, child := range v {

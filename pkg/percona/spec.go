@@ -28,7 +28,6 @@ const (
 // backups are.
 const repoPath = "repo1-path"
 
-//nolint:gochecknoglobals // Compiled once, never written.
 var (
 	databaseName = regexp.MustCompile(databaseNamePattern)
 	// A malformed version makes the operator panic (percona v2.9.0
@@ -164,7 +163,7 @@ func validateBackup(path *field.Path, b v1alpha1.BackupSpec) error {
 // enabled must be false in so many words, or a repository is.
 func backups(ds *v1alpha1.DittoServer, b v1alpha1.BackupSpec, image string) pgv2.Backups {
 	if !*b.Enabled {
-		return pgv2.Backups{Enabled: ptr.To(false), PGBackRest: pgv2.PGBackRestArchive{Image: image}}
+		return pgv2.Backups{Enabled: new(false), PGBackRest: pgv2.PGBackRestArchive{Image: image}}
 	}
 
 	endpoint := b.Endpoint
@@ -177,8 +176,8 @@ func backups(ds *v1alpha1.DittoServer, b v1alpha1.BackupSpec, image string) pgv2
 			Name: "repo1",
 			S3:   &crunchy.RepoS3{Bucket: b.Bucket, Endpoint: endpoint, Region: b.Region},
 			BackupSchedules: &crunchy.PGBackRestBackupSchedules{
-				Full:        ptr.To(b.FullSchedule),
-				Incremental: ptr.To(b.IncrSchedule),
+				Full:        new(b.FullSchedule),
+				Incremental: new(b.IncrSchedule),
 			},
 		}},
 		Global: map[string]string{
@@ -197,7 +196,7 @@ func backups(ds *v1alpha1.DittoServer, b v1alpha1.BackupSpec, image string) pgv2
 			},
 		}}
 	}
-	return pgv2.Backups{Enabled: ptr.To(true), PGBackRest: archive}
+	return pgv2.Backups{Enabled: new(true), PGBackRest: archive}
 }
 
 // backupPath returns where in the bucket a new cluster's backups go. The

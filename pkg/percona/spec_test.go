@@ -63,16 +63,16 @@ backups:
 			reason: "All that a DittoServer can say arrives, quantities in their canonical form.",
 			args: args{
 				ds: server(v1alpha1.PerconaSpec{
-					Enabled:          ptr.To(true),
+					Enabled:          new(true),
 					Replicas:         ptr.To[int32](3),
 					StorageSize:      "2048Mi",
-					StorageClassName: ptr.To("fast"),
+					StorageClassName: new("fast"),
 					DatabaseName:     "control_plane",
 					PostgresVersion:  ptr.To[int32](18),
 					CRVersion:        "2.9.0",
 					Images:           v1alpha1.PerconaImages{Postgres: "mirror/pg:18.3-1", PGBackRest: "mirror/backrest:1"},
 					Backup: v1alpha1.BackupSpec{
-						Enabled:              ptr.To(true),
+						Enabled:              new(true),
 						Bucket:               "backups",
 						Region:               "eu-north-1",
 						CredentialsSecretRef: &v1alpha1.LocalSecretRef{Name: "s3"},
@@ -119,7 +119,7 @@ backups:
 		"EndpointNoUID": {
 			reason: "An endpoint is taken as it is; a server that nobody has created yet has no UID.",
 			args: args{ds: func() *v1alpha1.DittoServer {
-				ds := server(v1alpha1.PerconaSpec{Backup: v1alpha1.BackupSpec{Enabled: ptr.To(true), Bucket: "b", Endpoint: "minio:9000"}})
+				ds := server(v1alpha1.PerconaSpec{Backup: v1alpha1.BackupSpec{Enabled: new(true), Bucket: "b", Endpoint: "minio:9000"}})
 				ds.UID = ""
 				return ds
 			}()},
@@ -178,7 +178,7 @@ backups:
 
 func TestBuildPerconaPGClusterSpecErrors(t *testing.T) {
 	on := func(b v1alpha1.BackupSpec) v1alpha1.PerconaSpec {
-		b.Enabled = ptr.To(true)
+		b.Enabled = new(true)
 		return v1alpha1.PerconaSpec{Backup: b}
 	}
 	named := func(name string) *v1alpha1.DittoServer {
@@ -212,8 +212,7 @@ func TestBuildPerconaPGClusterSpecErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := BuildPerconaPGClusterSpec(tc.ds)
 			got := ""
-			var fe *field.Error
-			if errors.As(err, &fe) {
+			if fe, ok := errors.AsType[*field.Error](err); ok {
 				got = fe.Field
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
@@ -270,7 +269,7 @@ func anyPercona() *rapid.Generator[v1alpha1.PerconaSpec] {
 		}
 		if rapid.Bool().Draw(t, "backup") {
 			p.Backup = v1alpha1.BackupSpec{
-				Enabled:       ptr.To(true),
+				Enabled:       new(true),
 				Bucket:        rapid.StringMatching(`[a-z0-9]{3,63}`).Draw(t, "bucket"),
 				Endpoint:      str("endpoint", `[a-z]{1,9}\.example\.org(:[0-9]{4})?`),
 				Region:        str("region", `[a-z]{2}-[a-z]{4,9}-[1-9]`),

@@ -6,7 +6,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	pgv2 "github.com/percona/percona-postgresql-operator/v2/pkg/apis/pgv2.percona.com/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 )
 
 func TestState(t *testing.T) {
@@ -14,7 +13,7 @@ func TestState(t *testing.T) {
 		return &pgv2.PerconaPGCluster{Status: pgv2.PerconaPGClusterStatus{State: s}}
 	}
 	deleted := in(pgv2.AppStateReady)
-	deleted.DeletionTimestamp = ptr.To(metav1.Unix(1, 0))
+	deleted.DeletionTimestamp = new(metav1.Unix(1, 0))
 
 	type want struct {
 		State pgv2.AppState
