@@ -30,13 +30,13 @@ const (
 type CLI struct {
 	Debug bool `help:"Emit debug logs in addition to info logs." short:"d"`
 
-	Network            string `default:"tcp"                help:"Network on which to listen for gRPC connections."`
-	Address            string `default:":9443"              help:"Address at which to listen for gRPC connections."`
-	TLSCertsDir        string `env:"TLS_SERVER_CERTS_DIR"   help:"Directory containing server certs (tls.key, tls.crt) and the CA used to verify client certificates (ca.crt)."`
+	Network            string `default:"tcp" help:"Network on which to listen for gRPC connections."`
+	Address            string `default:":9443" help:"Address at which to listen for gRPC connections."`
+	TLSCertsDir        string `env:"TLS_SERVER_CERTS_DIR" help:"Directory containing server certs (tls.key, tls.crt) and the CA used to verify client certificates (ca.crt)."`
 	Insecure           bool   `help:"Run without mTLS credentials, for development. If you supply this flag --tls-certs-dir is ignored."`
-	MaxRecvMessageSize int    `default:"4"                  help:"Maximum size of received messages in MiB."`
-	MetricsAddress     string `default:":8080"              help:"Address at which to serve Prometheus metrics over plain HTTP. Empty: no metrics."`
-	HealthAddress      string `default:":8081"              help:"Address at which to serve gRPC health probes without TLS. Empty: no health service."`
+	MaxRecvMessageSize int    `default:"4" help:"Maximum size of received messages in MiB."`
+	MetricsAddress     string `default:":8080" help:"Address at which to serve Prometheus metrics over plain HTTP. Empty: no metrics."`
+	HealthAddress      string `default:":8081" help:"Address at which to serve gRPC health probes without TLS. Empty: no health service."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }

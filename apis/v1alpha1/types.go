@@ -234,6 +234,11 @@ const (
 	SSLModeVerifyFull SSLMode = "verify-full"
 )
 
+// SSLModes that libpq knows, from the weakest to the strongest.
+func SSLModes() []SSLMode {
+	return []SSLMode{SSLModeDisable, SSLModeAllow, SSLModePrefer, SSLModeRequire, SSLModeVerifyCA, SSLModeVerifyFull}
+}
+
 // PostgresSecretRef names a Secret that leads to a PostgreSQL database: keys
 // host, database, user, password, and optionally port and sslmode.
 //

@@ -67,12 +67,12 @@ func (p *Plan) composeCluster(srv *server.Server, seen *observed.State, blocked 
 		if !enabled {
 			policy = v1alpha1.UpdateOnCreate
 		}
-		spec, diffs = percona.Send(live.Object, wanted, srv.XR.FieldManager(), policy)
+		spec, diffs = percona.Send(live.Content(), wanted, srv.XR.FieldManager(), policy)
 		if policy == v1alpha1.UpdateOnCreate {
 			// A view that went stale is to meet a conflict, not to revert what
 			// somebody did in the meantime (R6).
-			meta["uid"] = string(live.GetUID())
-			meta["resourceVersion"] = live.GetResourceVersion()
+			meta["uid"] = string(live.UID())
+			meta["resourceVersion"] = live.ResourceVersion()
 			dropEmpty(meta, "uid", "resourceVersion")
 		}
 		if !seen.Offline {
@@ -88,7 +88,7 @@ func (p *Plan) composeCluster(srv *server.Server, seen *observed.State, blocked 
 	if len(spec) > 0 {
 		content["spec"] = spec
 	}
-	p.objects = append(p.objects, desired.Object{Key: id.Key, Content: content, Ready: p.clusterReady(seen)})
+	p.objects = append(p.objects, desired.FromMap(id.Key, content, p.clusterReady(seen)))
 
 	return nil
 }
@@ -125,7 +125,7 @@ func (p *Plan) clusterReady(seen *observed.State) bool {
 // keeps an object that has another owner than the one that is deleted (R7).
 func (p *Plan) reportOnDelete(live observed.Object, keep bool) {
 	p.Status.OnDelete = v1alpha1.OnDeleteDelete
-	if hasNamespaceOwner(live) {
+	if _, retained := live.NamespaceOwner(); retained {
 		p.Status.OnDelete = v1alpha1.OnDeleteRetain
 	}
 
@@ -136,7 +136,7 @@ func (p *Plan) reportOnDelete(live observed.Object, keep bool) {
 	if p.Status.OnDelete != want {
 		p.UpToDate = condition.False(condition.TypeDatabaseUpToDate, condition.ReasonOnDeleteDiffers, fmt.Sprintf(
 			"spec.percona.deleteWithServer asks for %s, but deleting this server would %s PerconaPGCluster %s as it is now: wait a moment; if this stays, remove or add the ownerReference to the Namespace on it",
-			want, strings.ToLower(string(p.Status.OnDelete)), live.GetName()))
+			want, strings.ToLower(string(p.Status.OnDelete)), live.Name()))
 	}
 }
 
@@ -176,26 +176,11 @@ func (p *Plan) upToDate(live observed.Object, diffs []percona.Difference, srv *s
 // lastBackup is when the newest backup of a live cluster completed, RFC 3339.
 func lastBackup(live observed.Object) string {
 	var last string
-	for _, b := range live.List("status", "pgbackrest", "scheduledBackups") {
-		if at, _ := observed.Value(b, "completionTime").(string); at > last {
-			last = at
-		}
-	}
-	if at := live.Text("status", "pgbackrest", "manualBackup", "completionTime"); at > last {
-		last = at
+	for _, b := range live.Items("status", "pgbackrest", "scheduledBackups") {
+		last = max(last, b.Text("completionTime"))
 	}
 
-	return last
-}
-
-func hasNamespaceOwner(o observed.Object) bool {
-	for _, ref := range o.GetOwnerReferences() {
-		if ref.Kind == "Namespace" && ref.APIVersion == "v1" {
-			return true
-		}
-	}
-
-	return false
+	return max(last, live.Text("status", "pgbackrest", "manualBackup", "completionTime"))
 }
 
 func anyMap(m map[string]string) map[string]any {

@@ -3,7 +3,11 @@ package database
 import (
 	"fmt"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/condition"
@@ -105,6 +109,26 @@ func (c *Connection) require(keys ...string) {
 			c.missing = append(c.missing, k)
 		}
 	}
+}
+
+// check the values that a server would not start with.
+func (c *Connection) check(namespace string) []condition.Problem {
+	invalid := func(key, remedy string) []condition.Problem {
+		return []condition.Problem{{
+			Reason:  condition.ReasonSecretInvalid,
+			Message: fmt.Sprintf("Secret %s in namespace %s: the value of key %s %s", c.Secret.Name, namespace, key, remedy),
+		}}
+	}
+	if !slices.Contains(v1alpha1.SSLModes(), c.SSLMode) {
+		return invalid(keySSLMode, "is no sslmode of PostgreSQL: correct it, or set spec.database.postgresSecretRef.sslMode")
+	}
+	if port, ok := c.Secret.Value(keyPort); ok {
+		if n, err := strconv.Atoi(port); err != nil || len(validation.IsValidPortNum(n)) > 0 {
+			return invalid(keyPort, "is no port: correct it")
+		}
+	}
+
+	return nil
 }
 
 // useCA looks for the certificate authority, and lists what is wrong with it.

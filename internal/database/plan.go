@@ -100,7 +100,7 @@ func (p *Plan) planExternal(srv *server.Server, seen *observed.State) {
 
 	p.Connection = external(*ref, secret)
 	p.Status = statusOf(observed.DatabaseExternal, p.ID, srv, seen)
-	p.Problems = append(p.Problems, p.Connection.useCA(seen, srv.Namespace)...)
+	p.Problems = append(p.Connection.check(srv.Namespace), p.Connection.useCA(seen, srv.Namespace)...)
 	p.Ready = p.Connection.condition(srv.Namespace, condition.True(condition.TypeDatabaseReady, condition.ReasonExternal, "The server uses the PostgreSQL that Secret "+ref.Name+" leads to"))
 	p.Usable = p.Ready.True && len(p.Problems) == 0
 }
@@ -110,7 +110,7 @@ func (p *Plan) planPercona(srv *server.Server, seen *observed.State) {
 	typed := typedCluster(cluster)
 
 	p.Connection = perconaUser(srv, seen)
-	p.Problems = append(p.Problems, p.Connection.useCA(seen, srv.Namespace)...)
+	p.Problems = append(p.Connection.check(srv.Namespace), p.Connection.useCA(seen, srv.Namespace)...)
 	p.Status = statusOf(observed.DatabasePercona, p.ID, srv, seen)
 
 	p.Ready = p.perconaReady(srv.Identity(server.KeyCluster).Name, seen, typed)
@@ -187,12 +187,12 @@ func restarts(c *pgv2.PerconaPGCluster) bool {
 // The rest of an object may be of another version of the operator, and is left
 // alone. It is nil if there is no cluster.
 func typedCluster(o observed.Object) *pgv2.PerconaPGCluster {
-	if o.Unstructured == nil {
+	if !o.Live() {
 		return nil
 	}
 	c := &pgv2.PerconaPGCluster{}
-	c.Name = o.GetName()
-	c.DeletionTimestamp = o.GetDeletionTimestamp()
+	c.Name = o.Name()
+	c.DeletionTimestamp = o.DeletionTimestamp()
 	c.Status.State = pgv2.AppState(o.Text("status", "state"))
 	c.Status.Postgres.Ready = int32(o.Int("status", "postgres", "ready")) //nolint:gosec // A number of pods.
 

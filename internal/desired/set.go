@@ -6,9 +6,9 @@ package desired
 
 import (
 	"maps"
+	"reflect"
 
 	"google.golang.org/protobuf/types/known/structpb"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/crossplane/function-sdk-go/errors"
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
@@ -19,8 +19,8 @@ import (
 // An Object that is wanted.
 type Object struct {
 	Key server.Key
-	// Content as it is sent, unstructured.
-	Content map[string]any
+	// Content as it is sent.
+	Content *structpb.Struct
 	// Ready tells that the live object is (R15).
 	Ready bool
 	// Err that kept the object from being built.
@@ -31,9 +31,19 @@ type Object struct {
 // configurations have pointers for fields, so that what was not set is not
 // sent.
 func New(k server.Key, applyConfiguration any, ready bool) Object {
-	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(applyConfiguration)
+	v, err := encode(reflect.ValueOf(applyConfiguration))
+	if err == nil && v.GetStructValue() == nil {
+		err = errors.New("it is no object")
+	}
 
-	return Object{Key: k, Content: m, Ready: ready, Err: errors.Wrapf(err, "cannot convert %T", applyConfiguration)}
+	return Object{Key: k, Content: v.GetStructValue(), Ready: ready, Err: errors.Wrapf(err, "cannot encode %T", applyConfiguration)}
+}
+
+// FromMap is the object that a map describes.
+func FromMap(k server.Key, content map[string]any, ready bool) Object {
+	s, err := structpb.NewStruct(content)
+
+	return Object{Key: k, Content: s, Ready: ready, Err: errors.Wrap(err, "cannot encode it")}
 }
 
 // A Set of wanted objects.
@@ -91,15 +101,11 @@ func (s *Set) Into(rsp *fnv1.RunFunctionResponse) error {
 		if _, taken := resources[string(o.Key)]; taken {
 			return errors.Errorf("an earlier step of the pipeline already composes a resource %q: give that one another name", o.Key)
 		}
-		content, err := structpb.NewStruct(o.Content)
-		if err != nil {
-			return errors.Wrapf(err, "cannot encode the composed resource %q", o.Key)
-		}
 		ready := fnv1.Ready_READY_FALSE
 		if o.Ready {
 			ready = fnv1.Ready_READY_TRUE
 		}
-		resources[string(o.Key)] = &fnv1.Resource{Resource: content, Ready: ready}
+		resources[string(o.Key)] = &fnv1.Resource{Resource: o.Content, Ready: ready}
 	}
 	rsp.Desired = &fnv1.State{Composite: before.GetComposite(), Resources: resources}
 
@@ -107,27 +113,29 @@ func (s *Set) Into(rsp *fnv1.RunFunctionResponse) error {
 }
 
 // WithoutNulls is a copy of v without nulls: an API server prints them for what
-// is not set, and no applied object holds them.
-func WithoutNulls(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for name, value := range v {
-			if value != nil {
-				out[name] = WithoutNulls(value)
+// is not set, and no applied object holds them. It is nil for a null.
+func WithoutNulls(v *structpb.Value) *structpb.Value {
+	switch kind := v.GetKind().(type) {
+	case *structpb.Value_StructValue:
+		out := make(map[string]*structpb.Value, len(kind.StructValue.GetFields()))
+		for name, value := range kind.StructValue.GetFields() {
+			if value = WithoutNulls(value); value != nil {
+				out[name] = value
 			}
 		}
 
-		return out
-	case []any:
-		out := make([]any, 0, len(v))
-		for _, value := range v {
-			if value != nil {
-				out = append(out, WithoutNulls(value))
+		return structpb.NewStructValue(&structpb.Struct{Fields: out})
+	case *structpb.Value_ListValue:
+		out := make([]*structpb.Value, 0, len(kind.ListValue.GetValues()))
+		for _, value := range kind.ListValue.GetValues() {
+			if value = WithoutNulls(value); value != nil {
+				out = append(out, value)
 			}
 		}
 
-		return out
+		return structpb.NewListValue(&structpb.ListValue{Values: out})
+	case *structpb.Value_NullValue, nil:
+		return nil
 	}
 
 	return v

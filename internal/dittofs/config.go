@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/crossplane/function-sdk-go/errors"
 
@@ -29,31 +29,31 @@ const (
 // pkg/config/config.go). Secrets are not in it: the pod's environment has them.
 type (
 	configFile struct {
-		Logging         loggingConfig      `json:"logging"`
-		ShutdownTimeout string             `json:"shutdown_timeout"`
-		Database        databaseConfig     `json:"database"`
-		ControlPlane    controlPlaneConfig `json:"controlplane"`
+		Logging         loggingConfig      `yaml:"logging"`
+		ShutdownTimeout string             `yaml:"shutdown_timeout"`
+		Database        databaseConfig     `yaml:"database"`
+		ControlPlane    controlPlaneConfig `yaml:"controlplane"`
 	}
 	loggingConfig struct {
-		Level  string `json:"level"`
-		Format string `json:"format"`
-		Output string `json:"output"`
+		Level  string `yaml:"level"`
+		Format string `yaml:"format"`
+		Output string `yaml:"output"`
 	}
 	databaseConfig struct {
-		Type   string        `json:"type"`
-		SQLite *sqliteConfig `json:"sqlite,omitempty"`
+		Type   string        `yaml:"type"`
+		SQLite *sqliteConfig `yaml:"sqlite,omitempty"`
 	}
 	sqliteConfig struct {
-		Path string `json:"path"`
+		Path string `yaml:"path"`
 	}
 	controlPlaneConfig struct {
-		Host string    `json:"host"`
-		Port int32     `json:"port"`
-		JWT  jwtConfig `json:"jwt"`
+		Host string    `yaml:"host"`
+		Port int32     `yaml:"port"`
+		JWT  jwtConfig `yaml:"jwt"`
 	}
 	jwtConfig struct {
-		AccessTokenDuration  string `json:"access_token_duration"`
-		RefreshTokenDuration string `json:"refresh_token_duration"`
+		AccessTokenDuration  string `yaml:"access_token_duration"`
+		RefreshTokenDuration string `yaml:"refresh_token_duration"`
 	}
 )
 
@@ -109,16 +109,24 @@ func (c *Config) render(databaseID string) (string, error) {
 	if path, ok := strings.CutPrefix(databaseID, observed.DatabaseSQLite+":"); ok {
 		f.Database = databaseConfig{Type: "sqlite", SQLite: &sqliteConfig{Path: path}}
 	}
-	b, err := yaml.Marshal(f)
+	var text strings.Builder
+	e := yaml.NewEncoder(&text)
+	e.SetIndent(2)
+	err := e.Encode(f)
 
-	return string(b), errors.Wrap(err, "cannot render config.yaml")
+	return text.String(), errors.Wrap(err, "cannot render config.yaml")
 }
 
 // shutdownTimeout is nobody's setting, so a running server keeps the one that
 // it was started with (R24).
 func (c *Config) shutdownTimeout() string {
+	live := c.live.Text("data", configKey)
+	if strings.Contains(live, "\nshutdown_timeout: "+defaultShutdownTimeout+"\n") {
+		// Nearly always it is just that.
+		return defaultShutdownTimeout
+	}
 	var running configFile
-	if err := yaml.Unmarshal([]byte(c.live.Text("data", configKey)), &running); err != nil || running.ShutdownTimeout == "" {
+	if err := yaml.Unmarshal([]byte(live), &running); err != nil || running.ShutdownTimeout == "" {
 		return defaultShutdownTimeout
 	}
 

@@ -148,10 +148,9 @@ func (c *Credentials) findAdminPassword(srv *server.Server, seen *observed.State
 // effective (R3). The generated Secret counts only if a person names another
 // now; else it is looked after as ever.
 func (c *Credentials) useRunningAdminSecret(seen *observed.State, generated string, named bool) bool {
-	ref, _ := observed.Value(observed.RunningAdminPassword(seen.StatefulSet()), "valueFrom", "secretKeyRef").(map[string]any)
-	name, _ := ref["name"].(string)
-	key, _ := ref["key"].(string)
-	optional, _ := ref["optional"].(bool)
+	env := observed.RunningAdminPassword(seen.StatefulSet())
+	name, key := env.Text("valueFrom", "secretKeyRef", "name"), env.Text("valueFrom", "secretKeyRef", "key")
+	optional := env.Bool("valueFrom", "secretKeyRef", "optional")
 	if name == "" || (name == generated && !named) {
 		return false
 	}
@@ -227,7 +226,7 @@ func (c *Credentials) create(srv *server.Server, seen *observed.State, id server
 // write from a view that went stale fails instead of rotating it.
 func (c *Credentials) keep(srv *server.Server, seen *observed.State, id server.Identity, live observed.Object) {
 	data := map[string][]byte{}
-	for k := range live.Map("data") {
+	for _, k := range live.Keys("data") {
 		if v, ok := observed.SecretValue(live, k); ok {
 			data[k] = []byte(v)
 		}

@@ -1,6 +1,7 @@
 package dittofs
 
 import (
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -78,6 +79,22 @@ var evaluator = sync.OnceValues(func() (policy.Evaluator, error) { //nolint:goch
 	return policy.NewEvaluator(policy.DefaultChecks(), nil)
 })
 
+// judged is the template without what no check of the standards looks at: that
+// is most of it, and it is judged on every call.
+func judged(template *corev1ac.PodTemplateSpecApplyConfiguration) *corev1ac.PodTemplateSpecApplyConfiguration {
+	out, spec := *template, *template.Spec
+	out.Spec = &spec
+	for _, containers := range []*[]corev1ac.ContainerApplyConfiguration{&spec.InitContainers, &spec.Containers} {
+		*containers = slices.Clone(*containers)
+		for i := range *containers {
+			c := &(*containers)[i]
+			c.Command, c.Args, c.Env, c.Resources, c.VolumeMounts = nil, nil, nil, nil, nil
+		}
+	}
+
+	return &out
+}
+
 // judge the finished pod as Pod Security admission does. A setting that does
 // not pass is refused with the admission's own words.
 func judge(srv *server.Server, template *corev1ac.PodTemplateSpecApplyConfiguration) error {
@@ -89,7 +106,7 @@ func judge(srv *server.Server, template *corev1ac.PodTemplateSpecApplyConfigurat
 	if err != nil {
 		return errors.Wrap(err, "cannot load the checks of the Pod Security Standards")
 	}
-	pod, err := as[corev1.PodTemplateSpec](template)
+	pod, err := as[corev1.PodTemplateSpec](judged(template))
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/types/known/structpb"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -94,7 +95,7 @@ func statefulSet(srv *server.Server, live observed.Object, template *corev1ac.Po
 
 	o := desired.New(id.Key, appsv1ac.StatefulSet(id.Name, srv.Namespace).
 		WithLabels(srv.Labels("server")).WithSpec(spec), rolledOut(live, *srv.Spec.Replicas))
-	if live.Live() {
+	if live.Live() && o.Err == nil {
 		follow(o.Content, live, keep)
 	}
 
@@ -103,14 +104,14 @@ func statefulSet(srv *server.Server, live observed.Object, template *corev1ac.Po
 
 // follow the live StatefulSet in what cannot be changed (R5), and in its pod
 // template if that is kept (R3).
-func follow(content map[string]any, live observed.Object, keep bool) {
-	spec, _ := content["spec"].(map[string]any)
-	immutable := []string{"selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"}
+func follow(content *structpb.Struct, live observed.Object, keep bool) {
+	spec := content.GetFields()["spec"].GetStructValue().GetFields()
+	names := []string{"selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"}
 	if keep {
-		immutable = append(immutable, "template")
+		names = append(names, "template")
 	}
-	for _, name := range immutable {
-		value := desired.WithoutNulls(live.Value("spec", name))
+	for _, name := range names {
+		value := desired.WithoutNulls(live.Raw("spec", name))
 		if value == nil {
 			delete(spec, name)
 
@@ -118,12 +119,9 @@ func follow(content map[string]any, live observed.Object, keep bool) {
 		}
 		spec[name] = value
 	}
-	claims, _ := spec["volumeClaimTemplates"].([]any)
-	for _, c := range claims {
-		if m, ok := c.(map[string]any); ok {
-			// The API server fills it in again.
-			delete(m, "status")
-		}
+	for _, c := range spec["volumeClaimTemplates"].GetListValue().GetValues() {
+		// The API server fills it in again.
+		delete(c.GetStructValue().GetFields(), "status")
 	}
 }
 
@@ -180,9 +178,9 @@ func claimsInForce(live observed.Object, wanted []*corev1ac.PersistentVolumeClai
 
 		return names
 	}
-	for _, c := range live.List("spec", "volumeClaimTemplates") {
-		if name, _ := observed.Value(c, "metadata", "name").(string); claimMounts[name] != "" {
-			names = append(names, name)
+	for _, c := range live.Items("spec", "volumeClaimTemplates") {
+		if claimMounts[c.Name()] != "" {
+			names = append(names, c.Name())
 		}
 	}
 
@@ -198,11 +196,9 @@ func storageUpToDate(srv *server.Server, live observed.Object, wanted []*corev1a
 		return ok
 	}
 
-	inForce := map[string]any{}
-	for _, c := range live.List("spec", "volumeClaimTemplates") {
-		if name, _ := observed.Value(c, "metadata", "name").(string); name != "" {
-			inForce[name] = c
-		}
+	inForce := map[string]observed.Object{}
+	for _, c := range live.Items("spec", "volumeClaimTemplates") {
+		inForce[c.Name()] = c
 	}
 
 	recreate := fmt.Sprintf("kubectl -n %s delete statefulset %s --cascade=orphan (the volumes and the running pod stay, and the StatefulSet is composed anew)", srv.Namespace, srv.Name)
@@ -220,8 +216,7 @@ func storageUpToDate(srv *server.Server, live observed.Object, wanted []*corev1a
 
 			continue
 		}
-		text, _ := observed.Value(claim, "spec", "resources", "requests", "storage").(string)
-		have, err := resource.ParseQuantity(text)
+		have, err := resource.ParseQuantity(claim.Text("spec", "resources", "requests", "storage"))
 		switch {
 		case err != nil || size.Cmp(have) == 0:
 		case size.Cmp(have) > 0:
@@ -230,7 +225,7 @@ func storageUpToDate(srv *server.Server, live observed.Object, wanted []*corev1a
 		default:
 			differs(condition.ReasonImmutableFieldChanged, "volume %s has %s and cannot shrink to %s: set its size in spec.storage back", name, have.String(), size.String())
 		}
-		class, _ := observed.Value(claim, "spec", "storageClassName").(string)
+		class := claim.Text("spec", "storageClassName")
 		if c.Spec.StorageClassName != nil && class != *c.Spec.StorageClassName {
 			differs(condition.ReasonImmutableFieldChanged, "volume %s has StorageClass %q and cannot move to %q by an edit: set spec.storage.storageClassName back, or restore the data into a new server", name, class, *c.Spec.StorageClassName)
 		}

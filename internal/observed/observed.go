@@ -7,95 +7,11 @@ package observed
 import (
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 
 	"github.com/dittofs/function-dittoserver/internal/server"
 	"github.com/dittofs/function-dittoserver/pkg/percona"
 )
-
-// A Presence is what is known about an object.
-type Presence int
-
-// What can be known about an object.
-const (
-	// Unknown: asked for, not answered yet, or the answer cannot be used.
-	Unknown Presence = iota
-	// Absent: answered, not there.
-	Absent
-	// Found: it is there.
-	Found
-)
-
-// An Object is the answer to a question for one object.
-type Object struct {
-	Presence Presence
-	// Unstructured is the object where it was found, else nil. Its numbers are
-	// float64, as they come from a protobuf Struct.
-	*unstructured.Unstructured
-	// Composed tells that Crossplane passed it as an observed composed
-	// resource, rather than because it was asked for.
-	Composed bool
-}
-
-// Live tells that the object exists.
-func (o Object) Live() bool { return o.Presence == Found }
-
-// Value at a path of map keys, or nil.
-func (o Object) Value(path ...string) any {
-	if o.Unstructured == nil {
-		return nil
-	}
-
-	return Value(o.Object, path...)
-}
-
-// Text at a path, or empty if there is none.
-func (o Object) Text(path ...string) string {
-	s, _ := o.Value(path...).(string)
-
-	return s
-}
-
-// Map at a path, or nil if there is none.
-func (o Object) Map(path ...string) map[string]any {
-	m, _ := o.Value(path...).(map[string]any)
-
-	return m
-}
-
-// List at a path, or nil if there is none.
-func (o Object) List(path ...string) []any {
-	l, _ := o.Value(path...).([]any)
-
-	return l
-}
-
-// Int at a path, or zero if there is none.
-func (o Object) Int(path ...string) int64 {
-	switch n := o.Value(path...).(type) {
-	case float64:
-		return int64(n)
-	case int64:
-		return n
-	}
-
-	return 0
-}
-
-// Value at a path of map keys below v, or nil.
-func Value(v any, path ...string) any {
-	for _, name := range path {
-		m, ok := v.(map[string]any)
-		if !ok {
-			return nil
-		}
-		v = m[name]
-	}
-
-	return v
-}
 
 // A State is everything that is known about what exists.
 type State struct {
@@ -208,7 +124,10 @@ func (s *State) composed(k server.Key) (Object, bool) {
 		return Object{}, false
 	}
 
-	return Object{Presence: Found, Unstructured: content(r), Composed: true}, true
+	o := found(r)
+	o.Composed = true
+
+	return o, true
 }
 
 // askForSecrets that the pod needs, or needed when it was made.
@@ -308,16 +227,12 @@ func (s *State) ask(name, apiVersion, kind, namespace, objectName string) Object
 	}
 
 	// An answer to another question is no answer.
-	u := content(answer.GetItems()[0])
-	if u.GetName() != objectName || u.GetNamespace() != namespace || u.GetKind() != kind || u.GetAPIVersion() != apiVersion {
+	o := found(answer.GetItems()[0])
+	if o.Name() != objectName || o.Text("metadata", "namespace") != namespace || o.Text("kind") != kind || o.Text("apiVersion") != apiVersion {
 		return Object{Presence: Unknown}
 	}
 
-	return Object{Presence: Found, Unstructured: u}
-}
-
-func content(r *fnv1.Resource) *unstructured.Unstructured {
-	return &unstructured.Unstructured{Object: r.GetResource().AsMap()}
+	return o
 }
 
 // Describe an object for a person: its kind and name.

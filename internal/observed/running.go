@@ -42,7 +42,7 @@ func (s *State) Running() (kind, id string) {
 
 	// A server that we did not make, or whose annotation somebody changed. A
 	// bare DATABASE_URL means nothing: the server does not read it.
-	if ref := secretRef(env(container(sts, "containers", ContainerName), EnvPostgresHost)); ref != "" {
+	if ref := secretName(serverEnv(sts, EnvPostgresHost)); ref != "" {
 		return DatabaseExternal, DatabaseExternal + ":" + ref
 	}
 
@@ -70,46 +70,21 @@ func (s *State) runningPath() string {
 // RunningImage of a container of a live server, or empty. The list is
 // containers or initContainers.
 func RunningImage(sts Object, list, name string) string {
-	image, _ := container(sts, list, name)["image"].(string)
-
-	return image
+	return sts.Item(name, "spec", "template", "spec", list).Text("image")
 }
 
 // RunningAdminSecret is the Secret that a live server's first boot read the
 // administrator's password from, or empty.
 func RunningAdminSecret(sts Object) string {
-	return secretRef(RunningAdminPassword(sts))
+	return secretName(RunningAdminPassword(sts))
 }
 
 // RunningAdminPassword is the environment variable of a live server that holds
-// the administrator's first password, or nil.
-func RunningAdminPassword(sts Object) map[string]any {
-	return env(container(sts, "containers", ContainerName), EnvAdminPassword)
+// the administrator's first password.
+func RunningAdminPassword(sts Object) Object { return serverEnv(sts, EnvAdminPassword) }
+
+func serverEnv(sts Object, name string) Object {
+	return sts.Item(ContainerName, "spec", "template", "spec", "containers").Item(name, "env")
 }
 
-func container(sts Object, list, name string) map[string]any {
-	return named(sts.List("spec", "template", "spec", list), name)
-}
-
-func env(container map[string]any, name string) map[string]any {
-	vars, _ := container["env"].([]any)
-
-	return named(vars, name)
-}
-
-func secretRef(env map[string]any) string {
-	name, _ := Value(env, "valueFrom", "secretKeyRef", "name").(string)
-
-	return name
-}
-
-// named item of a list of objects, or nil.
-func named(list []any, name string) map[string]any {
-	for _, item := range list {
-		if m, ok := item.(map[string]any); ok && m["name"] == name {
-			return m
-		}
-	}
-
-	return nil
-}
+func secretName(env Object) string { return env.Text("valueFrom", "secretKeyRef", "name") }

@@ -3,7 +3,6 @@ package observed
 import (
 	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -28,9 +27,6 @@ const (
 	Foreign
 )
 
-// Standing of the object that is composed under a key.
-func (s *State) Standing(k server.Key) Standing { return s.standing[k] }
-
 // MayCompose tells that an object of ours can be composed under a key: its name
 // is known to be free, or the live one known to be ours.
 func (s *State) MayCompose(k server.Key) bool {
@@ -50,17 +46,17 @@ func (s *State) judge(k server.Key, o Object) Standing {
 		return Ours
 	}
 
-	if c := metav1.GetControllerOfNoCopy(o); c != nil {
-		if c.UID == s.srv.XR.UID && c.UID != "" {
+	if _, controlled := o.Controller(); controlled {
+		if s.Controlled(o) {
 			return Ours
 		}
 
 		return Foreign
 	}
-	if o.GetAnnotations()[server.AnnotationKey] != string(k) {
+	if o.Annotation(server.AnnotationKey) != string(k) {
 		return Foreign
 	}
-	if o.GetLabels()[server.LabelServer] == s.srv.Name || o.GetAnnotations()[server.AnnotationAdopt] == s.srv.Name {
+	if o.Label(server.LabelServer) == s.srv.Name || o.Annotation(server.AnnotationAdopt) == s.srv.Name {
 		return Ours
 	}
 
@@ -79,8 +75,8 @@ func (s *State) Taken() error {
 		what := Describe(id.Kind, s.srv.Namespace, id.Name)
 		remedy := fmt.Sprintf("to hand it over to this server, run: kubectl -n %s annotate %s %s %s=%s %s=%s; else rename or remove it, or give the server another name",
 			s.srv.Namespace, resourceArg(id), id.Name, server.AnnotationAdopt, s.srv.Name, server.AnnotationKey, k)
-		if c := metav1.GetControllerOfNoCopy(s.objects[k]); c != nil {
-			remedy = fmt.Sprintf("it is controlled by %s %s, which has to let go of it first (delete that with --cascade=orphan); then %s", c.Kind, c.Name, remedy)
+		if c, controlled := s.objects[k].Controller(); controlled {
+			remedy = fmt.Sprintf("it is controlled by %s %s, which has to let go of it first (delete that with --cascade=orphan); then %s", c.Text("kind"), c.Text("name"), remedy)
 		}
 		errs = append(errs, field.Forbidden(field.NewPath("metadata", "name"), fmt.Sprintf("%s exists and is not this server's: %s", what, remedy)))
 	}
@@ -97,11 +93,9 @@ func (s *State) Mismatched() error {
 		if !ok {
 			continue
 		}
-		o := r.GetResource().GetFields()
-		meta := o["metadata"].GetStructValue().GetFields()
-		id := s.srv.Identity(k)
-		kind, name, namespace := o["kind"].GetStringValue(), meta["name"].GetStringValue(), meta["namespace"].GetStringValue()
-		if schema.FromAPIVersionAndKind(o["apiVersion"].GetStringValue(), kind).GroupKind() == id.GroupKind() && name == id.Name && namespace == s.srv.Namespace {
+		o, id := found(r), s.srv.Identity(k)
+		kind, name, namespace := o.Text("kind"), o.Name(), o.Text("metadata", "namespace")
+		if schema.FromAPIVersionAndKind(o.Text("apiVersion"), kind).GroupKind() == id.GroupKind() && name == id.Name && namespace == s.srv.Namespace {
 			continue
 		}
 		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), s.srv.Name, fmt.Sprintf(
@@ -135,12 +129,10 @@ func (s *State) Controlled(o Object) bool {
 	if o.Composed {
 		return true
 	}
-	if o.Unstructured == nil {
-		return false
-	}
-	c := metav1.GetControllerOfNoCopy(o)
+	c, ok := o.Controller()
+	uid := s.srv.XR.UID
 
-	return c != nil && c.UID != "" && c.UID == s.srv.XR.UID
+	return ok && uid != "" && c.Text("uid") == string(uid)
 }
 
 // NamespaceOwner is the second owner of what outlives the server: garbage
@@ -148,15 +140,11 @@ func (s *State) Controlled(o Object) bool {
 // Namespace, else from the live object. It is not ok as long as neither is
 // known; offline, nothing outlives anything and there is none.
 func (s *State) NamespaceOwner(live Object) (ref *metav1ac.OwnerReferenceApplyConfiguration, ok bool) {
-	if s.Namespace.Live() && s.Namespace.GetUID() != "" {
-		return namespaceRef(s.Namespace.GetName(), s.Namespace.GetUID()), true
+	if s.Namespace.Live() && s.Namespace.UID() != "" {
+		return namespaceRef(s.Namespace.Name(), s.Namespace.UID()), true
 	}
-	if live.Unstructured != nil {
-		for _, r := range live.GetOwnerReferences() {
-			if r.Kind == "Namespace" && r.APIVersion == "v1" {
-				return namespaceRef(r.Name, r.UID), true
-			}
-		}
+	if r, owned := live.NamespaceOwner(); owned {
+		return namespaceRef(r.Text("name"), types.UID(r.Text("uid"))), true
 	}
 
 	return nil, s.Offline

@@ -118,8 +118,7 @@ func (s *Server) validateDatabase(spec *field.Path) field.ErrorList {
 			errs = append(errs, validateSecretName(refPath.Child("caSecretRef", "name"), ref.CASecretRef.Name)...)
 		}
 		if ref.SSLMode != "" {
-			errs = append(errs, validateEnum(refPath.Child("sslMode"), ref.SSLMode, v1alpha1.SSLModeDisable, v1alpha1.SSLModeAllow,
-				v1alpha1.SSLModePrefer, v1alpha1.SSLModeRequire, v1alpha1.SSLModeVerifyCA, v1alpha1.SSLModeVerifyFull)...)
+			errs = append(errs, validateEnum(refPath.Child("sslMode"), ref.SSLMode, v1alpha1.SSLModes()...)...)
 		}
 		if ref.SSLMode.Verifies() && ref.CASecretRef == nil {
 			errs = append(errs, field.Required(refPath.Child("caSecretRef"), "sslMode "+string(ref.SSLMode)+" checks the server's certificate: name a Secret with the key ca.crt"))

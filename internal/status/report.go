@@ -8,7 +8,6 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/crossplane/function-sdk-go/errors"
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
@@ -17,6 +16,7 @@ import (
 	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/condition"
 	"github.com/dittofs/function-dittoserver/internal/database"
+	"github.com/dittofs/function-dittoserver/internal/desired"
 	"github.com/dittofs/function-dittoserver/internal/dittofs"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/server"
@@ -198,14 +198,9 @@ func pods(sts observed.Object, field string) int32 {
 // composite is the XR as it is to be: its status, and connection details if a
 // claim wants them. What earlier steps of the pipeline want of it stays.
 func (r *Report) composite(rsp *fnv1.RunFunctionResponse) error {
-	reported := r.status()
-	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&reported)
-	if err != nil {
-		return errors.Wrap(err, "cannot convert the status of the XR")
-	}
-	ours, err := structpb.NewStruct(m)
-	if err != nil {
-		return errors.Wrap(err, "cannot encode the status of the XR")
+	ours := desired.New("", r.status(), false)
+	if ours.Err != nil {
+		return errors.Wrap(ours.Err, "cannot encode the status of the XR")
 	}
 
 	before := rsp.GetDesired().GetComposite()
@@ -217,7 +212,7 @@ func (r *Report) composite(rsp *fnv1.RunFunctionResponse) error {
 	if all == nil {
 		all = map[string]*structpb.Value{}
 	}
-	maps.Copy(all, ours.GetFields())
+	maps.Copy(all, ours.Content.GetFields())
 	fields["apiVersion"] = structpb.NewStringValue(r.Server.XR.APIVersion)
 	fields["kind"] = structpb.NewStringValue(r.Server.XR.Kind)
 	fields["status"] = structpb.NewStructValue(&structpb.Struct{Fields: all})

@@ -1,0 +1,117 @@
+# What a person does with this repository. Each target says what it is for:
+# run make alone to see them.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-print-directory
+.DEFAULT_GOAL := help
+
+# The example that make render shows: a folder's name under example/, or --all.
+EXAMPLE ?= percona
+# Flags for the tests: make test TESTFLAGS='-v -run TestCLI'
+TESTFLAGS ?=
+# How long each benchmark runs, and how often.
+BENCHTIME  ?= 1s
+BENCHCOUNT ?= 1
+# How long each fuzz target runs.
+FUZZTIME ?= 1m
+# The image that make image builds, and the version that it tells.
+IMAGE   ?= function-dittoserver:dev
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# Programs that take minutes to build are kept outside the checkout, by the
+# go.sum that pins them and by the version of Go.
+CACHE := $(or $(FUNCTION_DITTOSERVER_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/function-dittoserver)
+
+GO_VERSION := $(shell go env GOVERSION)
+LINT_KEY   := $(shell { cat tools/lint/go.sum; echo '$(GO_VERSION)'; } | git hash-object --stdin | cut -c1-16)
+LINT       := $(CACHE)/golangci-lint-$(LINT_KEY)
+
+# Every Go module of the repository that has code, the function's own first. The
+# others only pin programs.
+MODULES := $(shell find . -name go.mod -not -path './_output/*' | sort | while read -r mod; do \
+	dir=$$(dirname "$$mod"); [ -z "$$(find "$$dir" -name '*.go' -print -quit)" ] || echo "$$dir"; done)
+
+.PHONY: help
+help: ## Show this help.
+	@echo 'usage: make TARGET'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: render
+render: ## Show what Crossplane would do with an example, stage by stage (EXAMPLE=percona).
+	@cd test/render && go run ./cmd/render $(EXAMPLE)
+
+.PHONY: test
+test: ## Run the function's tests; they need no cluster.
+	go test $(TESTFLAGS) ./...
+
+.PHONY: race
+race: ## Run the tests of what serves calls with the race detector (needs a C compiler).
+	CGO_ENABLED=1 go test -race $(TESTFLAGS) ./internal/serve/ .
+
+.PHONY: golden
+golden: ## Render every example with Crossplane's own engines and compare with what is expected.
+	cd test/render && go test -count=1 $(TESTFLAGS) ./...
+
+.PHONY: loader
+loader: ## Load every rendered config.yaml with DittoFS' own loader.
+	cd test/dittofs && go test -count=1 $(TESTFLAGS) ./...
+
+.PHONY: vet
+vet: ## Run go vet in every module.
+	@for m in $(MODULES); do \
+		echo "go vet: $$m"; (cd $$m && go vet ./...); \
+	done
+
+.PHONY: lint
+lint: $(LINT) ## Run golangci-lint in every module.
+	@for m in $(MODULES); do \
+		echo "golangci-lint: $$m"; (cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yml ./...); \
+	done
+
+.PHONY: fmt
+fmt: $(LINT) ## Format the code and fix what golangci-lint can fix.
+	@for m in $(MODULES); do \
+		(cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yml --fix ./...); \
+	done
+
+$(LINT):
+	@echo 'Building golangci-lint from tools/lint: a few minutes, once.'
+	@mkdir -p $(@D)
+	@CGO_ENABLED=0 go -C tools/lint build -trimpath -ldflags='-s -w' -o $@.$$$$ github.com/golangci/golangci-lint/v2/cmd/golangci-lint && mv $@.$$$$ $@
+
+.PHONY: generate
+generate: ## Generate deepcopy functions, the XRDs and the Input's CRD from the Go types.
+	go generate ./...
+
+.PHONY: check-diff
+check-diff: ## Check that go generate and go mod tidy have nothing to change.
+	@.ci/check-diff
+
+.PHONY: bench
+bench: ## Run the benchmarks and print how the function compares with an empty one.
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for a minute (FUZZTIME=1m).
+	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -rn1 dirname | sort -u | while read -r dir; do \
+		for target in $$(cat "$$dir"/*_test.go | sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p'); do \
+			echo "$$target in $$dir"; (cd "$$dir" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) .); \
+		done; \
+	done
+
+.PHONY: build
+build: ## Build the function's static binary: bin/function.
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w -X main.buildVersion=$(VERSION)' -o bin/function .
+
+.PHONY: image
+image: ## Build the function's image with Docker (IMAGE=function-dittoserver:dev).
+	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
+
+.PHONY: ci
+ci: ## Run everything that CI runs.
+	.ci/run
+
+.PHONY: clean
+clean: ## Remove what was built here.
+	rm -rf bin _output
