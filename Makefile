@@ -47,11 +47,11 @@ test: ## Run the function's tests; they need no cluster.
 
 .PHONY: race
 race: ## Run the tests of what serves calls with the race detector (needs a C compiler).
-	CGO_ENABLED=1 go test -race $(TESTFLAGS) ./internal/serve/ .
+	CGO_ENABLED=1 go test -race -timeout 30m -skip '^(TestExplore|TestSieve|TestProgram|TestAllocations)' $(TESTFLAGS) ./internal/serve/ .
 
 .PHONY: golden
 golden: ## Render every example with Crossplane's own engines and compare with what is expected.
-	cd test/render && go test -count=1 $(TESTFLAGS) ./...
+	cd test/render && go run ./cmd/render -build && go test -timeout 30m -count=1 $(TESTFLAGS) ./...
 
 .PHONY: loader
 loader: ## Load every rendered config.yaml with DittoFS' own loader.
@@ -60,13 +60,13 @@ loader: ## Load every rendered config.yaml with DittoFS' own loader.
 .PHONY: vet
 vet: ## Run go vet in every module.
 	@for m in $(MODULES); do \
-		echo "go vet: $$m"; (cd $$m && go vet ./...); \
+		echo "go vet: $$m"; (cd $$m && go vet ./...) || exit 1; \
 	done
 
 .PHONY: lint
 lint: $(LINT) ## Run golangci-lint in every module.
 	@for m in $(MODULES); do \
-		echo "golangci-lint: $$m"; (cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yml ./...); \
+		echo "golangci-lint: $$m"; (cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; \
 	done
 
 .PHONY: fmt
@@ -90,13 +90,18 @@ check-diff: ## Check that go generate and go mod tidy have nothing to change.
 
 .PHONY: bench
 bench: ## Run the benchmarks and print how the function compares with an empty one.
-	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./...
+	go test -timeout 60m -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) .
+	go test -count=1 -v -run '^(TestAllocations|TestProgram)$$' . -args -memory-requests=10000
+
+.PHONY: explore
+explore: ## Explore every state of the world around the function, and print how many there are.
+	go test -count=1 -v -run '^TestExplore$$' .
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for a minute (FUZZTIME=1m).
 	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -rn1 dirname | sort -u | while read -r dir; do \
 		for target in $$(cat "$$dir"/*_test.go | sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p'); do \
-			echo "$$target in $$dir"; (cd "$$dir" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) .); \
+			echo "$$target in $$dir"; (cd "$$dir" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x .) || exit 1; \
 		done; \
 	done
 

@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/crossplane/function-sdk-go/logging"
-	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
-	"k8s.io/utils/ptr"
+
+	"github.com/crossplane/function-sdk-go/logging"
+	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 
 	"github.com/dittofs/function-dittoserver/internal/crdtest"
 	"github.com/dittofs/function-dittoserver/internal/server"
@@ -62,10 +62,10 @@ func TestExplore(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			t.Log(report)
+			t.Log(&report)
 		})
 	}
-	fmt.Printf("explored %d scopes in %v: %s\n", len(scopes), time.Since(start).Round(time.Second), total)
+	fmt.Printf("explored %d scopes in %v: %s\n", len(scopes), time.Since(start).Round(time.Second), total.String())
 }
 
 // A broken function is the real one with its request or its response changed.
@@ -182,7 +182,7 @@ func TestExploreCatches(t *testing.T) {
 				for _, r := range req.GetRequiredResources() {
 					for _, i := range r.GetItems() {
 						password, _ := base64.StdEncoding.DecodeString(reach(i.GetResource(), "data", "password").GetStringValue())
-						rsp.Conditions[0].Message = ptr.To(rsp.GetConditions()[0].GetMessage() + string(password))
+						rsp.Conditions[0].Message = new(rsp.GetConditions()[0].GetMessage() + string(password))
 					}
 				}
 			},
@@ -396,7 +396,7 @@ func TestExploreCatches(t *testing.T) {
 				_, err = trial.Explore(context.Background(), trial.NewJudge(), s)
 			}
 			var got string
-			if v := (*trial.Violation)(nil); errors.As(err, &v) {
+			if v := (*trial.ViolationError)(nil); errors.As(err, &v) {
 				got = v.Rule
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/crossplane/function-sdk-go/logging"
@@ -47,7 +48,7 @@ func (f *Function) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) 
 	// What exists, what is absent, and what is still unknown.
 	seen := observed.From(req, srv)
 	rsp.Requirements = seen.Requirements()
-	if err := seen.Mismatched(); err != nil {
+	if err := errors.Join(seen.Missing(), seen.Mismatched()); err != nil {
 		return status.Refuse(rsp, xr, condition.ReasonInvalidSpec, err), nil
 	}
 	if err := seen.Taken(); err != nil {

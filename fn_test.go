@@ -91,7 +91,7 @@ func TestObjects(t *testing.T) {
 	port := func(name string, port float64, target any) []any {
 		return []any{object{"name": name, "port": port, "targetPort": target, "protocol": "TCP"}}
 	}
-	admitted := func(port float64) object { return object{"port": port, "protocol": "TCP"} }
+	admitted := func(port any) object { return object{"port": port, "protocol": "TCP"} }
 
 	want := map[server.Key]object{
 		server.KeyHeadlessService: service("files-headless", object{"clusterIP": "None", "ports": port("api", 8080, "api")}),
@@ -105,7 +105,7 @@ func TestObjects(t *testing.T) {
 				"podSelector": object{"matchLabels": selector}, "policyTypes": []any{"Ingress"},
 				"ingress": []any{object{
 					"from":  []any{object{"ipBlock": object{"cidr": "10.0.0.0/8"}}},
-					"ports": []any{admitted(8080), admitted(12049), admitted(1445)},
+					"ports": []any{admitted("api"), admitted(12049.0), admitted(1445.0)},
 				}},
 			},
 		},
@@ -194,7 +194,7 @@ func TestSwitchedOffObjectsAreNotComposed(t *testing.T) {
 
 	s.editXR("spec.networkPolicy.enabled", true)
 	ports := at(composed(s.response(t), server.KeyNetworkPolicy), "spec", "ingress", "0", "ports")
-	if diff := cmp.Diff(any([]any{object{"port": 8080.0, "protocol": "TCP"}}), ports); diff != "" {
+	if diff := cmp.Diff(any([]any{object{"port": "api", "protocol": "TCP"}}), ports); diff != "" {
 		t.Errorf("The policy admits what is switched off: -want, +got:\n%s", diff)
 	}
 }

@@ -260,8 +260,13 @@ func places(v any, prefix place) []place {
 // garbage that can stand where something else belongs.
 func garbage() []any {
 	return []any{
-		nil, "garbage", "7", 7, -1.5, true, []any{}, object{},
-		[]any{nil, "x", 7, object{}}, object{"name": 7, "x": []any{object{}}}, []any{[]any{}}, "",
+		nil, "garbage", "7", 7, -1.5, true,
+		[]any{},
+		object{},
+		[]any{nil, "x", 7, object{}},
+		object{"name": 7, "x": []any{object{}}},
+		[]any{[]any{}},
+		"",
 	}
 }
 

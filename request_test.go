@@ -156,7 +156,7 @@ func edit(o object, edits ...any) object {
 
 // setField sets a value at a path, or removes it if the value is nil. The
 // index of a list that is there can be in the path.
-func setField(o any, value any, path ...string) {
+func setField(o, value any, path ...string) {
 	for _, name := range path[:len(path)-1] {
 		if m, ok := o.(object); ok && m[name] == nil {
 			m[name] = object{}
@@ -364,7 +364,7 @@ func (s *situation) forget(keys ...server.Key) *situation {
 
 // recreateXR after the old one was deleted: what it controlled is gone unless
 // it has another owner, and the rest is nobody's.
-func (s *situation) recreateXR(xr object) *situation {
+func (s *situation) recreateXR(xr object) {
 	old := textAt(s.xr, "metadata", "uid")
 	for id, o := range s.objects {
 		refs := listAt(o, "metadata", "ownerReferences")
@@ -380,8 +380,6 @@ func (s *situation) recreateXR(xr object) *situation {
 	}
 	s.composed = map[string]string{}
 	s.xr = edit(clone(xr), "metadata.uid", "4e5f6a7b-0000-4000-8000-000000000009")
-
-	return s
 }
 
 // hide objects by id, so that nobody answers whether they exist.
@@ -548,12 +546,12 @@ func (s *situation) rest(t testing.TB) *fnv1.RunFunctionResponse {
 
 // apply a response, as Crossplane does: what is no longer desired is deleted,
 // the rest applied, and the XR gets its status and conditions.
-func (s *situation) apply(t testing.TB, rsp *fnv1.RunFunctionResponse) *situation {
+func (s *situation) apply(t testing.TB, rsp *fnv1.RunFunctionResponse) {
 	t.Helper()
 
 	s.writeConditions(rsp)
 	if fatal(rsp) != "" {
-		return s
+		return
 	}
 	for k, id := range maps.Clone(s.composed) {
 		if _, ok := rsp.GetDesired().GetResources()[k]; !ok {
@@ -568,8 +566,6 @@ func (s *situation) apply(t testing.TB, rsp *fnv1.RunFunctionResponse) *situatio
 	conditions := at(s.xr, "status", "conditions")
 	s.xr["status"] = reported(rsp)
 	setField(s.xr, conditions, "status", "conditions")
-
-	return s
 }
 
 func (s *situation) applyOne(t testing.TB, key string, sent object) {
@@ -732,7 +728,7 @@ func (s *situation) perconaIsReady() *situation {
 }
 
 // podIsReady: the StatefulSet controller and the kubelet have done theirs.
-func (s *situation) podIsReady() *situation {
+func (s *situation) podIsReady() {
 	for _, c := range listAt(s.get(server.KeyStatefulSet), "spec", "volumeClaimTemplates") {
 		s.add(object{
 			"apiVersion": "v1", "kind": "PersistentVolumeClaim",
@@ -741,7 +737,7 @@ func (s *situation) podIsReady() *situation {
 		})
 	}
 
-	return s.edit(server.KeyStatefulSet, "metadata.generation", 1, "status", object{
+	s.edit(server.KeyStatefulSet, "metadata.generation", 1, "status", object{
 		"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1, "availableReplicas": 1, "currentReplicas": 1,
 	})
 }

@@ -6,8 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/crossplane/function-sdk-go/logging"
 	"pgregory.net/rapid"
+
+	"github.com/crossplane/function-sdk-go/logging"
 
 	"github.com/dittofs/function-dittoserver/internal/world"
 	"github.com/dittofs/function-dittoserver/internal/world/trial"

@@ -419,7 +419,7 @@ func TestMetadataName(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			for _, kind := range []string{"Namespaced", "Claim"} {
-				var want []string //nolint:prealloc // Nil, like no messages at all.
+				var want []string
 				for _, message := range tc.want {
 					want = append(want, "metadata.name: Invalid value: "+message)
 				}

@@ -62,7 +62,7 @@ const (
 	ReasonInvalidSpec       = "InvalidSpec"
 )
 
-// Reasons of MonitoringReady.
+// ReasonNotRequested of MonitoringReady.
 const ReasonNotRequested = "NotRequested"
 
 // Reasons of Available.

@@ -2,7 +2,6 @@ package database
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/crossplane/function-sdk-go/errors"
@@ -23,79 +22,91 @@ func (p *Plan) composeCluster(srv *server.Server, seen *observed.State, blocked 
 		return nil
 	}
 
-	live := seen.Cluster()
-	enabled := *srv.Spec.Percona.Enabled
-	keep := !*srv.Spec.Percona.DeleteWithServer
-	owner, ownerKnown := seen.NamespaceOwner(live)
-
-	// A cluster that survived an earlier server is only taken over when the
-	// administrator's password is known: while it is not, the cluster is the
-	// witness that a server has run on it (R4).
-	survivor := live.Live() && !seen.Controlled(live)
-	create := enabled && !p.Refused && live.Presence == observed.Absent && seen.PerconaServed && (ownerKnown || !keep)
-	if (blocked && survivor) || (!live.Live() && (blocked || !create)) {
-		p.hold(srv, live, enabled)
+	live, id := seen.Cluster(), srv.Identity(server.KeyCluster)
+	if !p.composes(srv, seen, live, blocked) {
+		p.hold(srv, live)
 
 		return nil
 	}
+	p.ClusterName = id.Name
 
 	wanted, err := wantedSpec(srv)
 	if err != nil {
 		return err
 	}
-
-	id := srv.Identity(server.KeyCluster)
-	p.ClusterName = id.Name
-	meta := map[string]any{
-		"name":      id.Name,
-		"namespace": srv.Namespace,
-		"labels":    anyMap(srv.Labels("database")),
-	}
-	if keep && ownerKnown && owner != nil {
-		meta["ownerReferences"] = []any{map[string]any{
-			"apiVersion": *owner.APIVersion, "kind": *owner.Kind, "name": *owner.Name, "uid": string(*owner.UID),
-		}}
-	}
-	if !keep {
-		meta["finalizers"] = []any{percona.FinalizerDeletePVC}
-	}
-
-	spec := wanted.Spec
-	var diffs []percona.Difference
+	metadata := clusterMetadata(srv, seen, live)
+	content := map[string]any{"apiVersion": id.APIVersion, "kind": id.Kind, "metadata": metadata}
+	spec, diffs := wanted.Spec, []percona.Difference(nil)
 	if live.Live() {
-		policy := srv.Spec.Percona.UpdatePolicy
-		if !enabled {
-			policy = v1alpha1.UpdateOnCreate
-		}
-		spec, diffs = percona.Send(live.Content(), wanted, srv.XR.FieldManager(), policy)
-		if policy == v1alpha1.UpdateOnCreate {
-			// A view that went stale is to meet a conflict, not to revert what
-			// somebody did in the meantime (R6).
-			meta["uid"] = string(live.UID())
-			meta["resourceVersion"] = live.ResourceVersion()
-			dropEmpty(meta, "uid", "resourceVersion")
-		}
-		if !seen.Offline {
-			p.reportOnDelete(live, keep)
-		}
+		spec, diffs = percona.Send(live.Content(), wanted, srv.XR.FieldManager(), p.updatePolicy(srv))
 		p.Status.LastBackup = lastBackup(live)
 	}
-	if enabled {
-		p.UpToDate = p.upToDate(live, diffs, srv)
-	}
-
-	content := map[string]any{"apiVersion": id.APIVersion, "kind": id.Kind, "metadata": meta}
 	if len(spec) > 0 {
 		content["spec"] = spec
 	}
 	p.objects = append(p.objects, desired.FromMap(id.Key, content, p.clusterReady(seen)))
+	p.reportUpToDate(srv, seen, live, diffs)
 
 	return nil
 }
 
+// composes tells whether the cluster is composed: it is ours already, or it may
+// be created now.
+func (p *Plan) composes(srv *server.Server, seen *observed.State, live observed.Object, blocked bool) bool {
+	if live.Live() {
+		// One that survived an earlier server is only taken over when the
+		// administrator's password is known: while it is not, the cluster is
+		// the witness that a server has run on it (R4).
+		return !blocked || seen.Controlled(live)
+	}
+	_, ownerKnown := seen.NamespaceOwner(live)
+	outlives := !*srv.Spec.Percona.DeleteWithServer
+
+	return *srv.Spec.Percona.Enabled && !p.Refused && !blocked &&
+		live.Presence == observed.Absent && seen.PerconaServed && (ownerKnown || !outlives)
+}
+
+// clusterMetadata follows the XR, whatever becomes of the spec: the second
+// owner keeps the cluster when the XR is deleted, the finalizer takes its
+// volumes along (R7).
+func clusterMetadata(srv *server.Server, seen *observed.State, live observed.Object) map[string]any {
+	id := srv.Identity(server.KeyCluster)
+	labels := map[string]any{}
+	for name, value := range srv.Labels("database") {
+		labels[name] = value
+	}
+	metadata := map[string]any{"name": id.Name, "namespace": srv.Namespace, "labels": labels}
+
+	if *srv.Spec.Percona.DeleteWithServer {
+		metadata["finalizers"] = []any{percona.FinalizerDeletePVC}
+	} else if owner, ok := seen.NamespaceOwner(live); ok && owner != nil {
+		metadata["ownerReferences"] = []any{map[string]any{
+			"apiVersion": *owner.APIVersion, "kind": *owner.Kind, "name": *owner.Name, "uid": string(*owner.UID),
+		}}
+	}
+	if live.UID() != "" && live.ResourceVersion() != "" {
+		// A view that went stale is to meet a conflict, not to revert what
+		// somebody did in the meantime, a major upgrade above all (R6).
+		metadata["uid"], metadata["resourceVersion"] = string(live.UID()), live.ResourceVersion()
+	}
+
+	return metadata
+}
+
+// updatePolicy of a live cluster. One that is no longer asked for is left to
+// the user, and one that a server runs on is not led elsewhere by an edit that
+// was refused: its user Secret would follow (R22).
+func (p *Plan) updatePolicy(srv *server.Server) v1alpha1.UpdatePolicy {
+	if !*srv.Spec.Percona.Enabled || p.Refused {
+		return v1alpha1.UpdateOnCreate
+	}
+
+	return srv.Spec.Percona.UpdatePolicy
+}
+
 // hold the cluster back: it is neither created nor taken over yet.
-func (p *Plan) hold(srv *server.Server, live observed.Object, enabled bool) {
-	p.Held = enabled && !p.Refused
+func (p *Plan) hold(srv *server.Server, live observed.Object) {
+	p.Held = *srv.Spec.Percona.Enabled && !p.Refused
 	if live.Presence != observed.Absent {
 		p.ClusterName = srv.XR.ClusterName
 	}
@@ -121,56 +132,62 @@ func (p *Plan) clusterReady(seen *observed.State) bool {
 	return percona.IsReady(typed) || (seen.StatefulSet().Live() && restarts(typed)) || (typed != nil && !used)
 }
 
-// reportOnDelete tells what deleting the XR does to the live cluster: Kubernetes
-// keeps an object that has another owner than the one that is deleted (R7).
-func (p *Plan) reportOnDelete(live observed.Object, keep bool) {
-	p.Status.OnDelete = v1alpha1.OnDeleteDelete
-	if _, retained := live.NamespaceOwner(); retained {
-		p.Status.OnDelete = v1alpha1.OnDeleteRetain
-	}
-
-	want := v1alpha1.OnDeleteDelete
-	if keep {
-		want = v1alpha1.OnDeleteRetain
-	}
-	if p.Status.OnDelete != want {
-		p.UpToDate = condition.False(condition.TypeDatabaseUpToDate, condition.ReasonOnDeleteDiffers, fmt.Sprintf(
-			"spec.percona.deleteWithServer asks for %s, but deleting this server would %s PerconaPGCluster %s as it is now: wait a moment; if this stays, remove or add the ownerReference to the Namespace on it",
-			want, strings.ToLower(string(p.Status.OnDelete)), live.Name()))
-	}
-}
-
-func (p *Plan) upToDate(live observed.Object, diffs []percona.Difference, srv *server.Server) condition.Condition {
+// reportUpToDate tells a person what is asked for and not so.
+func (p *Plan) reportUpToDate(srv *server.Server, seen *observed.State, live observed.Object, diffs []percona.Difference) {
 	name := srv.Identity(server.KeyCluster).Name
-	if p.UpToDate.Reason != condition.ReasonOnDeleteDiffers {
-		p.UpToDate = condition.True(condition.TypeDatabaseUpToDate, condition.ReasonMatches, "PerconaPGCluster "+name+" is as the spec asks")
-	}
-	if !live.Live() {
-		p.UpToDate.Message = "PerconaPGCluster " + name + " is created as the spec asks"
-
-		return p.UpToDate
-	}
-	if len(diffs) == 0 {
-		return p.UpToDate
+	onDelete := ""
+	if live.Live() && !seen.Offline {
+		onDelete = p.onDelete(srv, live)
 	}
 
-	reason := condition.ReasonSpecDiffers
-	if slices.ContainsFunc(diffs, func(d percona.Difference) bool { return d.Refused }) {
-		reason = condition.ReasonChangeRefused
-	}
 	texts := make([]string, 0, len(diffs)+1)
+	reason := condition.ReasonSpecDiffers
 	for _, d := range diffs {
 		have := d.Have
 		if have == "" {
 			have = "nothing"
 		}
 		texts = append(texts, fmt.Sprintf("%s: asked for %s, has %s (%s)", d.Path, d.Want, have, d.Remedy))
-	}
-	if p.UpToDate.Reason == condition.ReasonOnDeleteDiffers {
-		texts = append(texts, p.UpToDate.Message)
+		if d.Refused {
+			reason = condition.ReasonChangeRefused
+		}
 	}
 
-	return condition.False(condition.TypeDatabaseUpToDate, reason, "PerconaPGCluster "+name+" differs from the spec: "+strings.Join(texts, "; "))
+	enabled := *srv.Spec.Percona.Enabled
+	switch {
+	case enabled && len(texts) > 0:
+		if onDelete != "" {
+			texts = append(texts, onDelete)
+		}
+		p.UpToDate = condition.False(condition.TypeDatabaseUpToDate, reason, "PerconaPGCluster "+name+" differs from the spec: "+strings.Join(texts, "; "))
+	case onDelete != "":
+		p.UpToDate = condition.False(condition.TypeDatabaseUpToDate, condition.ReasonOnDeleteDiffers, onDelete)
+	case enabled && live.Live():
+		p.UpToDate = condition.True(condition.TypeDatabaseUpToDate, condition.ReasonMatches, "PerconaPGCluster "+name+" is as the spec asks")
+	case enabled:
+		p.UpToDate = condition.True(condition.TypeDatabaseUpToDate, condition.ReasonMatches, "PerconaPGCluster "+name+" is created as the spec asks")
+	}
+}
+
+// onDelete finds out what deleting the XR does to the live cluster: Kubernetes
+// keeps an object that has another owner than the one that is deleted (R7).
+// The text is empty if that is what the spec asks.
+func (p *Plan) onDelete(srv *server.Server, live observed.Object) string {
+	p.Status.OnDelete = v1alpha1.OnDeleteDelete
+	if _, retained := live.NamespaceOwner(); retained {
+		p.Status.OnDelete = v1alpha1.OnDeleteRetain
+	}
+
+	want := v1alpha1.OnDeleteRetain
+	if *srv.Spec.Percona.DeleteWithServer {
+		want = v1alpha1.OnDeleteDelete
+	}
+	if p.Status.OnDelete == want {
+		return ""
+	}
+
+	return fmt.Sprintf("spec.percona.deleteWithServer asks for %s, but deleting this server would %s PerconaPGCluster %s as it is now: wait a moment; if this stays, remove or add the ownerReference to the Namespace on it",
+		want, strings.ToLower(string(p.Status.OnDelete)), live.Name())
 }
 
 // lastBackup is when the newest backup of a live cluster completed, RFC 3339.
@@ -181,21 +198,4 @@ func lastBackup(live observed.Object) string {
 	}
 
 	return max(last, live.Text("status", "pgbackrest", "manualBackup", "completionTime"))
-}
-
-func anyMap(m map[string]string) map[string]any {
-	out := make(map[string]any, len(m))
-	for k, v := range m {
-		out[k] = v
-	}
-
-	return out
-}
-
-func dropEmpty(m map[string]any, names ...string) {
-	for _, n := range names {
-		if m[n] == "" {
-			delete(m, n)
-		}
-	}
 }

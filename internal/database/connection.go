@@ -49,6 +49,9 @@ type Connection struct {
 	// required keys, and missing ones among them.
 	required []string
 	missing  []string
+	// wanted is the name of the database that the Secret is to lead to; any, if
+	// empty.
+	wanted string
 	// rotating tells that the Secret is being written: its parts contradict
 	// each other.
 	rotating bool
@@ -72,6 +75,7 @@ func perconaUser(srv *server.Server, seen *observed.State) *Connection {
 		c.CASecret = seen.Secret(percona.CASecretName(srv.Name))
 	}
 	c.require(keyHost, keyPort, keyDBName, keyUser, keyPassword, keyURI)
+	c.wanted = srv.Spec.Percona.DatabaseName
 
 	// Percona writes password and uri one after the other when the password is
 	// edited: until they agree, neither is to be used (R3).
@@ -162,7 +166,15 @@ func (c *Connection) useCA(seen *observed.State, namespace string) []condition.P
 
 // complete tells that everything a pod needs to connect can be read.
 func (c *Connection) complete() bool {
-	return c.Secret.Live() && len(c.missing) == 0 && !c.rotating
+	return c.Secret.Live() && len(c.missing) == 0 && !c.rotating && !c.astray()
+}
+
+// astray tells that the Secret leads to another database than the one that is
+// asked for.
+func (c *Connection) astray() bool {
+	name, _ := c.Secret.Value(c.DatabaseKey)
+
+	return c.wanted != "" && name != c.wanted
 }
 
 // condition is the one given if the connection is complete, else what is wrong.
@@ -172,6 +184,8 @@ func (c *Connection) condition(namespace string, ok condition.Condition) conditi
 		return condition.False(ok.Type, condition.ReasonConnectionSecretNotFound, fmt.Sprintf("Secret %s in namespace %s, which leads to the database, is not there yet", c.Secret.Name, namespace))
 	case len(c.missing) > 0:
 		return condition.False(ok.Type, condition.ReasonConnectionSecretIncomplete, fmt.Sprintf("Secret %s in namespace %s, which leads to the database, lacks: %s", c.Secret.Name, namespace, strings.Join(c.missing, ", ")))
+	case c.astray():
+		return condition.False(ok.Type, condition.ReasonConnectionSecretIncomplete, fmt.Sprintf("Secret %s in namespace %s leads to another database than spec.percona.databaseName, %s: change the field back, or see DatabaseUpToDate", c.Secret.Name, namespace, c.wanted))
 	case c.rotating:
 		return condition.False(ok.Type, condition.ReasonConnectionSecretIncomplete, fmt.Sprintf("Secret %s in namespace %s is being rotated: its uri does not carry its password yet", c.Secret.Name, namespace))
 	}

@@ -2,6 +2,7 @@ package database
 
 import (
 	"encoding/base64"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -90,9 +91,7 @@ func TestExternalSSLMode(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			values := map[string]string{"sslmode": tc.key}
-			for k, v := range usual {
-				values[k] = v
-			}
+			maps.Copy(values, usual)
 			c := external(v1alpha1.PostgresSecretRef{Name: "db", SSLMode: tc.field}, seen(t, values, nil).Secret("db"))
 			if diff := cmp.Diff(tc.want, c.SSLMode); diff != "" {
 				t.Errorf("%s\nexternal(...): -want, +got:\n%s", tc.reason, diff)

@@ -55,7 +55,9 @@ func (p *Plan) Objects() []desired.Object { return p.objects }
 // For a server, given what exists.
 func For(srv *server.Server, seen *observed.State, blocked bool) (*Plan, error) {
 	p := &Plan{}
-	p.Kind, p.ID = identity(srv)
+	p.ID = srv.DatabaseID()
+	kind, _, _ := strings.Cut(p.ID, ":")
+	p.Kind = v1alpha1.DatabaseKind(kind)
 	p.Status.Type = p.Kind
 
 	running, runningID := seen.Running()
@@ -78,20 +80,11 @@ func For(srv *server.Server, seen *observed.State, blocked bool) (*Plan, error) 
 		p.Status = statusOf(running, runningID, srv, seen)
 	}
 
-	return p, p.composeCluster(srv, seen, blocked)
-}
-
-// identity of the database that the spec leads to.
-func identity(srv *server.Server) (v1alpha1.DatabaseKind, string) {
-	kind, where := v1alpha1.DatabaseSQLite, srv.Spec.Database.SQLite.Path
-	if ref := srv.Spec.Database.PostgresSecretRef; ref != nil && srv.Spec.Database.Type == v1alpha1.DatabaseTypePostgres {
-		kind, where = v1alpha1.DatabaseExternal, ref.Name
-	}
-	if *srv.Spec.Percona.Enabled {
-		kind, where = v1alpha1.DatabasePercona, percona.ClusterName(srv.Name)+"/"+srv.Spec.Percona.DatabaseName
+	if err := p.composeCluster(srv, seen, blocked); err != nil {
+		return nil, err
 	}
 
-	return kind, string(kind) + ":" + where
+	return p, nil
 }
 
 func (p *Plan) planExternal(srv *server.Server, seen *observed.State) {

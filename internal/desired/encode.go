@@ -17,7 +17,7 @@ import (
 // which are pointers, texts, numbers, lists and maps of them; what encodes
 // itself, like a quantity, is asked to. A test holds it to encoding/json.
 func encode(v reflect.Value) (*structpb.Value, error) {
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // Apply configurations have no others.
 	case reflect.Pointer, reflect.Interface:
 		if v.IsNil() {
 			return structpb.NewNullValue(), nil
@@ -109,24 +109,21 @@ func encodeFields(v reflect.Value, into *structpb.Struct) error {
 
 // empty in the sense of omitempty.
 func empty(v reflect.Value) bool {
-	switch v.Kind() {
-	case reflect.Map, reflect.Slice:
+	if k := v.Kind(); k == reflect.Map || k == reflect.Slice {
 		return v.Len() == 0
-	case reflect.Struct:
-		return false
 	}
 
-	return v.IsZero()
+	return v.Kind() != reflect.Struct && v.IsZero()
 }
 
 func marshaler(v reflect.Value) (json.Marshaler, bool) {
-	if m, ok := v.Interface().(json.Marshaler); ok {
+	if m, ok := reflect.TypeAssert[json.Marshaler](v); ok {
 		return m, true
 	}
 	if !v.CanAddr() {
 		return nil, false
 	}
-	m, ok := v.Addr().Interface().(json.Marshaler)
+	m, ok := reflect.TypeAssert[json.Marshaler](v.Addr())
 
 	return m, ok
 }

@@ -7,12 +7,14 @@ import (
 	"hash"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/crossplane/function-sdk-go/errors"
 
+	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/database"
 	"github.com/dittofs/function-dittoserver/internal/desired"
 	"github.com/dittofs/function-dittoserver/internal/observed"
@@ -105,9 +107,9 @@ func (c *Config) render(databaseID string) (string, error) {
 		},
 	}
 
-	f.Database.Type = "postgres"
+	f.Database.Type = databaseType(databaseID)
 	if path, ok := strings.CutPrefix(databaseID, observed.DatabaseSQLite+":"); ok {
-		f.Database = databaseConfig{Type: "sqlite", SQLite: &sqliteConfig{Path: path}}
+		f.Database.SQLite = &sqliteConfig{Path: path}
 	}
 	var text strings.Builder
 	e := yaml.NewEncoder(&text)
@@ -116,6 +118,19 @@ func (c *Config) render(databaseID string) (string, error) {
 
 	return text.String(), errors.Wrap(err, "cannot render config.yaml")
 }
+
+// databaseType that the server knows, for the database of an identity.
+func databaseType(id string) string {
+	if strings.HasPrefix(id, observed.DatabaseSQLite+":") {
+		return string(v1alpha1.DatabaseTypeSQLite)
+	}
+
+	return string(v1alpha1.DatabaseTypePostgres)
+}
+
+// Stored tells that the live ConfigMap holds the file: only then may a running
+// pod be restarted for it. Applied in one go, the pod could start before.
+func (c *Config) Stored() bool { return c.live.Text("data", configKey) == c.File }
 
 // shutdownTimeout is nobody's setting, so a running server keeps the one that
 // it was started with (R24).
@@ -126,7 +141,10 @@ func (c *Config) shutdownTimeout() string {
 		return defaultShutdownTimeout
 	}
 	var running configFile
-	if err := yaml.Unmarshal([]byte(live), &running); err != nil || running.ShutdownTimeout == "" {
+	if err := yaml.Unmarshal([]byte(live), &running); err != nil {
+		return defaultShutdownTimeout
+	}
+	if d, err := time.ParseDuration(running.ShutdownTimeout); err != nil || d <= 0 {
 		return defaultShutdownTimeout
 	}
 

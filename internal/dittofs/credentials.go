@@ -88,7 +88,7 @@ func (c *Credentials) findJWTKey(srv *server.Server, seen *observed.State) {
 		c.JWTSecret, c.JWTSecretKey = ref.Name, ref.Key
 		c.JWTKey = c.read(seen.Secret(ref.Name), srv.Namespace, ref.Key, "spec.identity.jwt.secretRef")
 		if c.JWTKey != "" && len(c.JWTKey) < minJWTKeyLength {
-			c.problem(condition.ReasonSecretInvalid, "Secret %s in namespace %s: the value of key %s (spec.identity.jwt.secretRef) has fewer than %d characters, the server would not start with it", ref.Name, srv.Namespace, ref.Key, minJWTKeyLength)
+			c.problemf(condition.ReasonSecretInvalid, "Secret %s in namespace %s: the value of key %s (spec.identity.jwt.secretRef) has fewer than %d characters, the server would not start with it", ref.Name, srv.Namespace, ref.Key, minJWTKeyLength)
 			c.JWTKey = ""
 		}
 		c.Stored, c.Restartable = c.JWTKey != "", c.JWTKey != ""
@@ -96,8 +96,12 @@ func (c *Credentials) findJWTKey(srv *server.Server, seen *observed.State) {
 		return
 	}
 
-	if live.Live() && c.JWTKey == "" {
-		c.problem(condition.ReasonSecretKeyMissing, "Secret %s in namespace %s has no readable key %s: restore it; deleting the Secret makes a new one and ends all sessions", id.Name, srv.Namespace, server.JWTSecretKey)
+	switch {
+	case c.JWTKey != "" && len(c.JWTKey) < minJWTKeyLength:
+		c.problemf(condition.ReasonSecretInvalid, "Secret %s in namespace %s: the value of key %s has fewer than %d characters, the server would not start with it: delete the Secret, and a new one is made", id.Name, srv.Namespace, server.JWTSecretKey, minJWTKeyLength)
+		c.JWTKey = ""
+	case live.Live() && c.JWTKey == "":
+		c.problemf(condition.ReasonSecretKeyMissing, "Secret %s in namespace %s has no readable key %s: restore it; deleting the Secret makes a new one and ends all sessions", id.Name, srv.Namespace, server.JWTSecretKey)
 	}
 	c.Stored = c.JWTKey != "" && (live.Live() || seen.Offline)
 	c.Restartable = c.Stored
@@ -105,23 +109,10 @@ func (c *Credentials) findJWTKey(srv *server.Server, seen *observed.State) {
 
 func (c *Credentials) findAdminPassword(srv *server.Server, seen *observed.State) {
 	id, live := srv.Identity(server.KeyAdminCredentials), seen.Get(server.KeyAdminCredentials)
-	connection := seen.Get(server.KeyConnection)
 	ref := srv.Spec.Identity.Admin.PasswordSecretRef
 	running := c.useRunningAdminSecret(seen, id.Name, ref != nil)
 
-	stored, restorable := observed.SecretValue(connection, server.AdminPasswordKey)
-	switch {
-	case live.Live():
-		c.password, _ = observed.SecretValue(live, server.AdminPasswordKey)
-		c.keep(srv, seen, id, live)
-	case live.Presence == observed.Unknown, connection.Presence == observed.Unknown:
-		c.Settled = c.Settled && (ref != nil || running)
-	case restorable && c.mayCreate(seen):
-		c.password = stored
-		c.create(srv, seen, id, adminData(stored))
-	case ref == nil && !running:
-		c.makeAdminPassword(srv, seen, id)
-	}
+	c.findGeneratedPassword(srv, seen, ref == nil && !running)
 
 	switch {
 	case running:
@@ -138,7 +129,28 @@ func (c *Credentials) findAdminPassword(srv *server.Server, seen *observed.State
 	_, readable := observed.SecretValue(live, server.AdminPasswordKey)
 	c.Stored = c.Stored && (readable || (c.password != "" && seen.Offline))
 	if live.Live() && !readable {
-		c.problem(condition.ReasonSecretKeyMissing, "Secret %s in namespace %s has no readable key %s: restore it", id.Name, srv.Namespace, server.AdminPasswordKey)
+		c.problemf(condition.ReasonSecretKeyMissing, "Secret %s in namespace %s has no readable key %s: restore it", id.Name, srv.Namespace, server.AdminPasswordKey)
+	}
+}
+
+// findGeneratedPassword keeps the Secret that was made once, restores it from
+// the connection Secret, or, if it is needed, makes it.
+func (c *Credentials) findGeneratedPassword(srv *server.Server, seen *observed.State, needed bool) {
+	id, live := srv.Identity(server.KeyAdminCredentials), seen.Get(server.KeyAdminCredentials)
+	connection := seen.Get(server.KeyConnection)
+	stored, restorable := observed.SecretValue(connection, server.AdminPasswordKey)
+
+	switch {
+	case live.Live():
+		c.password, _ = observed.SecretValue(live, server.AdminPasswordKey)
+		c.keep(srv, seen, id, live)
+	case live.Presence == observed.Unknown, connection.Presence == observed.Unknown:
+		c.Settled = c.Settled && !needed
+	case restorable && c.mayCreate(seen):
+		c.password = stored
+		c.create(srv, seen, id, adminData(stored))
+	case needed:
+		c.makeAdminPassword(srv, seen, id)
 	}
 }
 
@@ -154,7 +166,8 @@ func (c *Credentials) useRunningAdminSecret(seen *observed.State, generated stri
 	if name == "" || (name == generated && !named) {
 		return false
 	}
-	if _, readable := seen.Secret(name).Value(key); !readable && !optional {
+	secret := seen.Secret(name)
+	if _, readable := secret.Value(key); !readable && !optional && secret.Presence != observed.Unknown {
 		return false
 	}
 	c.AdminSecret, c.AdminSecretKey, c.AdminOptional = name, key, optional
@@ -165,6 +178,10 @@ func (c *Credentials) useRunningAdminSecret(seen *observed.State, generated stri
 // makeAdminPassword for a server that has never run. One that has run knows
 // its administrator's password already: another would be wrong.
 func (c *Credentials) makeAdminPassword(srv *server.Server, seen *observed.State, id server.Identity) {
+	if started := observed.RunningAdminSecret(seen.StatefulSet()); started != "" && started != id.Name {
+		// A person's own password is in force, wherever its Secret went.
+		return
+	}
 	witness, known := hasRun(srv, seen)
 	if !known {
 		c.Settled = false
@@ -173,7 +190,7 @@ func (c *Credentials) makeAdminPassword(srv *server.Server, seen *observed.State
 	}
 	if witness != "" {
 		c.Settled = false
-		c.problem(condition.ReasonAdminPasswordLost,
+		c.problemf(condition.ReasonAdminPasswordLost,
 			"Secret %s in namespace %s with the administrator's password is gone, and %s shows that this server has run: restore the Secret with its keys username and password, or name one in spec.identity.admin.passwordSecretRef; no other password would work",
 			id.Name, srv.Namespace, witness)
 
@@ -187,8 +204,8 @@ func (c *Credentials) makeAdminPassword(srv *server.Server, seen *observed.State
 }
 
 // hasRun names what shows that a server of this name has run before. It is not
-// known as long as one of the witnesses is not. A cluster that this XR made
-// and that has never been ready is none: a first apply may have been cut short
+// known as long as one of the witnesses is not. A cluster that this XR made and
+// that has never been ready is none: a first apply may have been cut short
 // between the cluster and the Secret.
 func hasRun(srv *server.Server, seen *observed.State) (witness string, known bool) {
 	sts, claim, cluster := seen.StatefulSet(), seen.Claim(), seen.Cluster()
@@ -249,15 +266,15 @@ func (c *Credentials) read(secret observed.Secret, namespace, key, path string) 
 	case ok:
 		return value
 	case !secret.Live():
-		c.problem(condition.ReasonSecretNotFound, "Secret %s in namespace %s (%s) is not there: create it with the key %s", secret.Name, namespace, path, key)
+		c.problemf(condition.ReasonSecretNotFound, "Secret %s in namespace %s (%s) is not there: create it with the key %s", secret.Name, namespace, path, key)
 	default:
-		c.problem(condition.ReasonSecretKeyMissing, "Secret %s in namespace %s (%s) has no value under key %s: add it", secret.Name, namespace, path, key)
+		c.problemf(condition.ReasonSecretKeyMissing, "Secret %s in namespace %s (%s) has no value under key %s: add it", secret.Name, namespace, path, key)
 	}
 
 	return ""
 }
 
-func (c *Credentials) problem(reason, format string, args ...any) {
+func (c *Credentials) problemf(reason, format string, args ...any) {
 	c.Problems = append(c.Problems, condition.Problem{Reason: reason, Message: fmt.Sprintf(format, args...)})
 }
 

@@ -2,7 +2,8 @@ package dittofs
 
 import (
 	"encoding/json"
-	"fmt"
+	"net"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -70,15 +71,16 @@ func adapterPort(name string, port, target int32) *corev1ac.ServicePortApplyConf
 		WithPort(port).WithTargetPort(intstr.FromInt32(target))
 }
 
-// networkPolicy admits traffic to what the server serves, and nothing else.
+// networkPolicy admits traffic to what the server serves, and nothing else. The
+// API's port goes by its name: a pod that is kept listens where it did.
 func networkPolicy(srv *server.Server, seen *observed.State) desired.Object {
 	id := srv.Identity(server.KeyNetworkPolicy)
-	rule := networkingv1ac.NetworkPolicyIngressRule().WithPorts(policyPort(srv.Spec.ControlPlane.Port))
+	rule := networkingv1ac.NetworkPolicyIngressRule().WithPorts(policyPort(intstr.FromString(portAPI)))
 	if nfs := srv.Spec.Adapters.NFS; *nfs.Enabled {
-		rule.WithPorts(policyPort(nfs.Port))
+		rule.WithPorts(policyPort(intstr.FromInt32(nfs.Port)))
 	}
 	if smb := srv.Spec.Adapters.SMB; *smb.Enabled {
-		rule.WithPorts(policyPort(smb.Port))
+		rule.WithPorts(policyPort(intstr.FromInt32(smb.Port)))
 	}
 	for _, peer := range srv.Spec.NetworkPolicy.From {
 		ac, err := as[networkingv1ac.NetworkPolicyPeerApplyConfiguration](peer)
@@ -96,20 +98,22 @@ func networkPolicy(srv *server.Server, seen *observed.State) desired.Object {
 			WithIngress(rule)), seen.Get(id.Key).Live())
 }
 
-func policyPort(port int32) *networkingv1ac.NetworkPolicyPortApplyConfiguration {
-	return networkingv1ac.NetworkPolicyPort().WithProtocol(corev1.ProtocolTCP).WithPort(intstr.FromInt32(port))
+func policyPort(port intstr.IntOrString) *networkingv1ac.NetworkPolicyPortApplyConfiguration {
+	return networkingv1ac.NetworkPolicyPort().WithProtocol(corev1.ProtocolTCP).WithPort(port)
 }
 
 // Endpoints of the server inside the cluster.
 func Endpoints(srv *server.Server) v1alpha1.EndpointsStatus {
-	host := func(k server.Key) string { return srv.Identity(k).Name + "." + srv.Namespace + ".svc" }
+	address := func(k server.Key, port int32) string {
+		return net.JoinHostPort(srv.Identity(k).Name+"."+srv.Namespace+".svc", strconv.Itoa(int(port)))
+	}
 
-	e := v1alpha1.EndpointsStatus{API: fmt.Sprintf("http://%s:%d", host(server.KeyAPIService), srv.Spec.ControlPlane.Port)}
+	e := v1alpha1.EndpointsStatus{API: "http://" + address(server.KeyAPIService, srv.Spec.ControlPlane.Port)}
 	if nfs := srv.Spec.Adapters.NFS; *nfs.Enabled {
-		e.NFS = fmt.Sprintf("%s:%d", host(server.KeyNFSService), nfs.ServicePort)
+		e.NFS = address(server.KeyNFSService, nfs.ServicePort)
 	}
 	if smb := srv.Spec.Adapters.SMB; *smb.Enabled {
-		e.SMB = fmt.Sprintf("%s:%d", host(server.KeySMBService), smb.ServicePort)
+		e.SMB = address(server.KeySMBService, smb.ServicePort)
 	}
 
 	return e
@@ -130,12 +134,14 @@ func ConnectionDetails(srv *server.Server, creds *Credentials) map[string][]byte
 	if e.SMB != "" {
 		details["smb-endpoint"] = []byte(e.SMB)
 	}
+	if creds.AdminSecret != srv.Identity(server.KeyAdminCredentials).Name {
+		details["password-secret-name"] = []byte(creds.AdminSecret)
+		details["password-secret-key"] = []byte(creds.AdminSecretKey)
+
+		return details
+	}
 	if creds.password != "" {
 		details[server.AdminPasswordKey] = []byte(creds.password)
-	}
-	if ref := srv.Spec.Identity.Admin.PasswordSecretRef; ref != nil && creds.password == "" {
-		details["password-secret-name"] = []byte(ref.Name)
-		details["password-secret-key"] = []byte(ref.Key)
 	}
 
 	return details
@@ -148,7 +154,8 @@ func Connection(srv *server.Server, seen *observed.State, creds *Credentials) de
 	id := srv.Identity(server.KeyConnection)
 	live := seen.Get(id.Key)
 	details := ConnectionDetails(srv, creds)
-	if stored, ok := observed.SecretValue(live, server.AdminPasswordKey); ok && creds.password == "" {
+	generated := creds.AdminSecret == srv.Identity(server.KeyAdminCredentials).Name
+	if stored, ok := observed.SecretValue(live, server.AdminPasswordKey); ok && generated && creds.password == "" {
 		details[server.AdminPasswordKey] = []byte(stored)
 	}
 

@@ -98,6 +98,9 @@ func serverContainer(srv *server.Server, db *database.Plan, creds *Credentials, 
 		WithEnv(
 			fromSecret("DITTOFS_CONTROLPLANE_SECRET", creds.JWTSecret, creds.JWTSecretKey),
 			adminPassword(creds),
+			// The file says so too; a pod that starts while the file is still
+			// that of another database must not believe it.
+			value("DITTOFS_DATABASE_TYPE", databaseType(db.ID)),
 		).
 		WithVolumeMounts(corev1ac.VolumeMount().WithName(volumeConfig).WithMountPath(mountConfig).WithReadOnly(true)).
 		WithStartupProbe(probe("/health", 0, 5, 30)).

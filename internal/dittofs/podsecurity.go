@@ -1,7 +1,6 @@
 package dittofs
 
 import (
-	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,8 +26,10 @@ func secure(srv *server.Server, spec *corev1ac.PodSpecApplyConfiguration) error 
 	}
 	fallback(&pod.FSGroup, serverUser)
 	fallback(&pod.FSGroupChangePolicy, corev1.FSGroupChangeOnRootMismatch)
-	fallback(&pod.RunAsNonRoot, true)
 	fallback(&pod.RunAsUser, serverUser)
+	if *pod.RunAsUser != 0 {
+		fallback(&pod.RunAsNonRoot, true)
+	}
 	fallback(&pod.RunAsGroup, serverUser)
 	fallback(&pod.SeccompProfile, *corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))
 	spec.WithSecurityContext(pod)
@@ -40,6 +41,9 @@ func secure(srv *server.Server, spec *corev1ac.PodSpecApplyConfiguration) error 
 			return errors.Wrap(err, "spec.securityContext")
 		}
 		container = ac
+	}
+	if container.RunAsUser == nil && *pod.RunAsUser == 0 {
+		container.RunAsUser = pod.RunAsUser
 	}
 	for i := range spec.Containers {
 		spec.Containers[i].WithSecurityContext(harden(container))
@@ -56,8 +60,14 @@ func secure(srv *server.Server, spec *corev1ac.PodSpecApplyConfiguration) error 
 
 // harden what is not set.
 func harden(c *corev1ac.SecurityContextApplyConfiguration) *corev1ac.SecurityContextApplyConfiguration {
-	fallback(&c.RunAsNonRoot, true)
-	fallback(&c.AllowPrivilegeEscalation, false)
+	// Only what agrees with the rest: a pod that contradicts itself is refused,
+	// or never starts.
+	if root := c.RunAsUser != nil && *c.RunAsUser == 0; !root {
+		fallback(&c.RunAsNonRoot, true)
+	}
+	if privileged := c.Privileged != nil && *c.Privileged; !privileged {
+		fallback(&c.AllowPrivilegeEscalation, false)
+	}
 	fallback(&c.Capabilities, corev1ac.CapabilitiesApplyConfiguration{})
 	if c.Capabilities.Drop == nil {
 		c.Capabilities.WithDrop("ALL")
@@ -79,20 +89,30 @@ var evaluator = sync.OnceValues(func() (policy.Evaluator, error) { //nolint:goch
 	return policy.NewEvaluator(policy.DefaultChecks(), nil)
 })
 
-// judged is the template without what no check of the standards looks at: that
-// is most of it, and it is judged on every call.
+// judged is what the checks of the standards look at of a template, which is a
+// small part of it. It is judged on every call. (Their check of hosts in probes
+// has nothing to find: the server's probes name none.)
 func judged(template *corev1ac.PodTemplateSpecApplyConfiguration) *corev1ac.PodTemplateSpecApplyConfiguration {
-	out, spec := *template, *template.Spec
-	out.Spec = &spec
-	for _, containers := range []*[]corev1ac.ContainerApplyConfiguration{&spec.InitContainers, &spec.Containers} {
-		*containers = slices.Clone(*containers)
-		for i := range *containers {
-			c := &(*containers)[i]
-			c.Command, c.Args, c.Env, c.Resources, c.VolumeMounts = nil, nil, nil, nil, nil
+	part := func(containers []corev1ac.ContainerApplyConfiguration) []corev1ac.ContainerApplyConfiguration {
+		out := make([]corev1ac.ContainerApplyConfiguration, 0, len(containers))
+		for i := range containers {
+			c := &containers[i]
+			out = append(out, corev1ac.ContainerApplyConfiguration{Name: c.Name, Ports: c.Ports, SecurityContext: c.SecurityContext})
 		}
-	}
 
-	return &out
+		return out
+	}
+	spec := template.Spec
+
+	return corev1ac.PodTemplateSpec().WithSpec(&corev1ac.PodSpecApplyConfiguration{
+		SecurityContext: spec.SecurityContext,
+		HostNetwork:     spec.HostNetwork,
+		HostPID:         spec.HostPID,
+		HostIPC:         spec.HostIPC,
+		Volumes:         spec.Volumes,
+		InitContainers:  part(spec.InitContainers),
+		Containers:      part(spec.Containers),
+	})
 }
 
 // judge the finished pod as Pod Security admission does. A setting that does

@@ -26,6 +26,9 @@ type Workload struct {
 	// Keep tells that the live pod template is kept as it is: a pod that is
 	// restarted with the new one would not start, or on another database.
 	Keep bool
+	// Waits tells that the live pod template is kept for now: the file that the
+	// new one would start with is on its way.
+	Waits bool
 	// Start tells that the StatefulSet is composed: it is live, or may be
 	// created now (R1).
 	Start bool
@@ -49,12 +52,9 @@ func (w *Workload) Objects() []desired.Object {
 func NewWorkload(srv *server.Server, seen *observed.State, db *database.Plan, creds *Credentials, cfg *Config) (*Workload, error) {
 	live := seen.StatefulSet()
 	w := &Workload{}
-	w.Keep = live.Live() && (db.Refused || cfg.Hash == "" || !creds.Restartable || len(db.Problems) > 0)
-	if changes := runningChanges(seen, db); live.Live() && changes && !db.Usable {
-		// The new database is gated like that of a new server (R22).
-		w.Keep = true
-	}
-	w.Start = live.Live() || (db.Usable && creds.Stored && cfg.Hash != "")
+	w.Keep = live.Live() && keeps(seen, db, creds, cfg)
+	w.Waits = live.Live() && !w.Keep && !cfg.Stored()
+	w.Start = live.Live() || (db.Usable && !db.Refused && creds.Stored && cfg.Hash != "")
 
 	claims := claimTemplates(srv)
 	w.Storage = storageUpToDate(srv, live, claims)
@@ -62,16 +62,22 @@ func NewWorkload(srv *server.Server, seen *observed.State, db *database.Plan, cr
 	if err != nil {
 		return nil, err
 	}
-	w.object = statefulSet(srv, live, template, claims, w.Keep)
+	w.object = statefulSet(srv, live, template, claims, w.Keep || w.Waits)
 
 	return w, nil
 }
 
-// runningChanges tells that a live server is to move to another database.
-func runningChanges(seen *observed.State, db *database.Plan) bool {
+// keeps tells that a live pod is to be kept: something that the new one refers
+// to is not there (R3), or it would run on a database that it may not use, or
+// not yet: the one that a server moves to is gated like that of a new server
+// (R22).
+func keeps(seen *observed.State, db *database.Plan, creds *Credentials, cfg *Config) bool {
+	if db.Refused || cfg.Hash == "" || !creds.Restartable || len(db.Problems) > 0 {
+		return true
+	}
 	_, running := seen.Running()
 
-	return running != "" && running != db.ID
+	return running != "" && running != db.ID && !db.Usable
 }
 
 func statefulSet(srv *server.Server, live observed.Object, template *corev1ac.PodTemplateSpecApplyConfiguration, claims []*corev1ac.PersistentVolumeClaimApplyConfiguration, keep bool) desired.Object {
@@ -221,7 +227,7 @@ func storageUpToDate(srv *server.Server, live observed.Object, wanted []*corev1a
 		case err != nil || size.Cmp(have) == 0:
 		case size.Cmp(have) > 0:
 			differs(condition.ReasonExpansionRequired, "volume %s has %s, asked for are %s: run kubectl -n %s patch pvc %s --type merge -p '%s', then %s",
-				name, have.String(), size.String(), srv.Namespace, srv.ClaimName(name), fmt.Sprintf(`{"spec":{"resources":{"requests":{"storage":"%s"}}}}`, size.String()), recreate)
+				name, have.String(), size.String(), srv.Namespace, srv.ClaimName(name), `{"spec":{"resources":{"requests":{"storage":"`+size.String()+`"}}}}`, recreate)
 		default:
 			differs(condition.ReasonImmutableFieldChanged, "volume %s has %s and cannot shrink to %s: set its size in spec.storage back", name, have.String(), size.String())
 		}

@@ -6,6 +6,7 @@ package observed
 
 import (
 	"fmt"
+	"strings"
 
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 
@@ -54,8 +55,8 @@ func From(req *fnv1.RunFunctionRequest, srv *server.Server) *State {
 	for _, k := range srv.Keys() {
 		s.objects[k] = s.find(k)
 	}
-	s.askForSecrets()
 	s.askForClaim()
+	s.askForSecrets()
 	s.askForCluster()
 
 	for k, o := range s.objects {
@@ -141,6 +142,12 @@ func (s *State) askForSecrets() {
 	}
 	if running := RunningAdminSecret(s.objects[server.KeyStatefulSet]); running != "" {
 		s.askForSecret(running)
+	}
+	switch kind, id := s.Running(); kind {
+	case DatabasePercona:
+		s.askForSecret(percona.SecretName(s.srv.Name))
+	case DatabaseExternal:
+		s.askForSecret(strings.TrimPrefix(id, kind+":"))
 	}
 	if *spec.Percona.Enabled {
 		s.askForSecret(percona.SecretName(s.srv.Name))

@@ -30,6 +30,9 @@ const (
 // (R22). Both are empty if no server is live.
 func (s *State) Running() (kind, id string) {
 	sts := s.objects[server.KeyStatefulSet]
+	if sts.Presence == Absent && s.claim.Live() {
+		return s.lastRunning()
+	}
 	if !sts.Live() || s.judge(server.KeyStatefulSet, sts) == Foreign {
 		return "", ""
 	}
@@ -47,6 +50,26 @@ func (s *State) Running() (kind, id string) {
 	}
 
 	return DatabaseSQLite, DatabaseSQLite + ":" + s.runningPath()
+}
+
+// lastRunning is what a server ran on whose StatefulSet is gone, but not its
+// claim: somebody deleted it, perhaps to have it composed anew. As far as
+// nothing else is known it is what the spec leads to.
+func (s *State) lastRunning() (kind, id string) {
+	kind, planned := s.srv.XR.DatabaseType, s.srv.DatabaseID()
+	if kind == "" || strings.HasPrefix(planned, kind+":") {
+		return "", ""
+	}
+	switch kind {
+	case DatabaseSQLite:
+		return kind, kind + ":" + s.runningPath()
+	case DatabaseExternal:
+		return kind, kind + ":" + s.srv.XR.DatabaseSecret
+	case DatabasePercona:
+		return kind, kind + ":" + s.srv.Identity(server.KeyCluster).Name
+	}
+
+	return "", ""
 }
 
 // runningPath of the SQLite database, from the configuration that a running

@@ -4,8 +4,9 @@ import "encoding/base64"
 
 // A Secret that was asked for.
 type Secret struct {
-	Name string
 	Object
+
+	Name string
 }
 
 // Value of a key of the Secret's data. It is not ok if there is none, or if it

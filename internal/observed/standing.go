@@ -75,13 +75,33 @@ func (s *State) Taken() error {
 		what := Describe(id.Kind, s.srv.Namespace, id.Name)
 		remedy := fmt.Sprintf("to hand it over to this server, run: kubectl -n %s annotate %s %s %s=%s %s=%s; else rename or remove it, or give the server another name",
 			s.srv.Namespace, resourceArg(id), id.Name, server.AnnotationAdopt, s.srv.Name, server.AnnotationKey, k)
-		if c, controlled := s.objects[k].Controller(); controlled {
+		c, controlled := s.objects[k].Controller()
+		if xr := s.srv.XR; controlled && c.Text("kind") == xr.Kind && c.Text("name") == xr.Name {
+			errs = append(errs, field.Forbidden(field.NewPath("metadata", "name"), what+" is left from an earlier server of this name and about to be let go of: wait a moment"))
+
+			continue
+		}
+		if controlled {
 			remedy = fmt.Sprintf("it is controlled by %s %s, which has to let go of it first (delete that with --cascade=orphan); then %s", c.Text("kind"), c.Text("name"), remedy)
 		}
 		errs = append(errs, field.Forbidden(field.NewPath("metadata", "name"), fmt.Sprintf("%s exists and is not this server's: %s", what, remedy)))
 	}
 
 	return errs.ToAggregate()
+}
+
+// Missing says that the namespace to compose in does not exist: every apply
+// would fail.
+func (s *State) Missing() error {
+	if s.Namespace.Presence != Absent || s.Offline {
+		return nil
+	}
+	path := field.NewPath("input", "namespace")
+	if s.srv.XR.Claim {
+		path = field.NewPath("spec", "claimRef", "namespace")
+	}
+
+	return field.NotFound(path, s.srv.Namespace+" (create the namespace, or name another)")
 }
 
 // Mismatched lists observed composed resources that are not what is composed

@@ -63,10 +63,12 @@ type XR struct {
 	// Created tells that an API server has made the XR; a file that is
 	// rendered offline was made by nobody.
 	Created bool
-	// ClusterName of the database cluster and EverReady, as they were reported
-	// last: they outlive a view that does not show the cluster.
-	ClusterName string
-	EverReady   bool
+	// What was reported of the database last: it outlives a view that does not
+	// show the cluster, or the StatefulSet.
+	ClusterName    string
+	EverReady      bool
+	DatabaseType   string
+	DatabaseSecret string
 	// Conditions that were reported last, by type.
 	Conditions map[string]Condition
 }
@@ -99,7 +101,10 @@ func Observed(req *fnv1.RunFunctionRequest) XR {
 
 	status := o["status"].GetStructValue().GetFields()
 	xr.ClusterName = status["perconaClusterName"].GetStringValue()
-	xr.EverReady = status["database"].GetStructValue().GetFields()["everReady"].GetBoolValue()
+	db := status["database"].GetStructValue().GetFields()
+	xr.EverReady = db["everReady"].GetBoolValue()
+	xr.DatabaseType = db["type"].GetStringValue()
+	xr.DatabaseSecret = db["secretName"].GetStringValue()
 	for _, v := range status["conditions"].GetListValue().GetValues() {
 		c := v.GetStructValue().GetFields()
 		xr.Conditions[c["type"].GetStringValue()] = Condition{
@@ -250,6 +255,20 @@ func (s *Server) TTL(waiting bool) time.Duration {
 // PodSecurityLevel that every pod must pass.
 func (s *Server) PodSecurityLevel() string {
 	return firstOf(string(s.Input.Policy.PodSecurity), "restricted")
+}
+
+// DatabaseID is the database that the spec leads to, as the pod template's
+// annotation dittofs.io/database has it: its kind, a colon, and where it is.
+func (s *Server) DatabaseID() string {
+	db, pg := s.Spec.Database, s.Spec.Percona
+	switch {
+	case *pg.Enabled:
+		return string(v1alpha1.DatabasePercona) + ":" + percona.ClusterName(s.Name) + "/" + pg.DatabaseName
+	case db.PostgresSecretRef != nil && db.Type == v1alpha1.DatabaseTypePostgres:
+		return string(v1alpha1.DatabaseExternal) + ":" + db.PostgresSecretRef.Name
+	}
+
+	return string(v1alpha1.DatabaseSQLite) + ":" + db.SQLite.Path
 }
 
 // Defaulted is a resolved DittoServer under its base name, as builders of

@@ -422,8 +422,9 @@ func validateObjectName(p *field.Path, name *string) field.ErrorList {
 }
 
 func validateSecretName(p *field.Path, name string) field.ErrorList {
-	var errs field.ErrorList
-	for _, msg := range validation.IsDNS1123Subdomain(name) {
+	messages := validation.IsDNS1123Subdomain(name)
+	errs := make(field.ErrorList, 0, len(messages))
+	for _, msg := range messages {
 		errs = append(errs, field.Invalid(p, name, msg))
 	}
 

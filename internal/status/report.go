@@ -5,6 +5,7 @@ package status
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -56,7 +57,7 @@ func (r *Report) Into(rsp *fnv1.RunFunctionResponse) error {
 // heldBack tells that something that the spec asks for is not done yet, so
 // that the XR is not ready, whatever its composed resources are (R15).
 func (r *Report) heldBack() bool {
-	return len(r.Held) > 0 || r.Database.Held || r.Database.Refused || r.Workload.Keep || !r.Workload.Start ||
+	return len(r.Held) > 0 || r.Database.Held || r.Database.Refused || r.Workload.Keep || r.Workload.Waits || !r.Workload.Start ||
 		len(r.Credentials.Problems) > 0 || len(r.Database.Problems) > 0
 }
 
@@ -147,6 +148,8 @@ func (r *Report) progressing() condition.Condition {
 		return yes(condition.ReasonRollingOut, "The server waits for its configuration, see ConfigReady")
 	case !sts.Live():
 		return yes(condition.ReasonRollingOut, "The StatefulSet is being created")
+	case r.Workload.Waits:
+		return yes(condition.ReasonRollingOut, "The server's pod is rolled out once its new configuration is stored")
 	case r.ready(server.KeyStatefulSet):
 		return condition.False(condition.TypeProgressing, condition.ReasonConverged, "The server runs as it is to run")
 	case sts.Int("status", "replicas") != int64(*r.Server.Spec.Replicas):
@@ -157,13 +160,7 @@ func (r *Report) progressing() condition.Condition {
 }
 
 func (r *Report) ready(k server.Key) bool {
-	for _, u := range r.Unready {
-		if u == k {
-			return false
-		}
-	}
-
-	return true
+	return !slices.Contains(r.Unready, k)
 }
 
 // status of the XR: the fields that this function owns.
@@ -229,7 +226,7 @@ func (r *Report) composite(rsp *fnv1.RunFunctionResponse) error {
 		if xr.ConnectionDetails == nil {
 			xr.ConnectionDetails = map[string][]byte{}
 		}
-		maps.Copy(xr.ConnectionDetails, dittofs.ConnectionDetails(r.Server, r.Credentials))
+		maps.Copy(xr.GetConnectionDetails(), dittofs.ConnectionDetails(r.Server, r.Credentials))
 	}
 	rsp.Desired = &fnv1.State{Composite: xr, Resources: rsp.GetDesired().GetResources()}
 
@@ -293,7 +290,8 @@ func announce(rsp *fnv1.RunFunctionResponse, before server.Condition, c conditio
 	}
 	turned := before.Status != now
 	moved := !c.True && before.Reason != c.Reason && c.Type != condition.TypeAvailable
-	if before.Reason == "" || (!turned && !moved) {
+	// Unknown is what Crossplane makes of it when a call was aborted.
+	if before.Reason == "" || before.Status == "Unknown" || (!turned && !moved) {
 		return
 	}
 

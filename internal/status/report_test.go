@@ -73,7 +73,7 @@ func TestAnnounce(t *testing.T) {
 		"Converged":      {"That nothing moves is no bad news.", before("True", "RollingOut"), condition.False(condition.TypeProgressing, "Converged", "m"), fnv1.Severity_SEVERITY_NORMAL},
 		"NextStep":       {"Each step on the way is not announced.", before("True", "Scaling"), condition.True(condition.TypeProgressing, "RollingOut", "m"), fnv1.Severity_SEVERITY_UNSPECIFIED},
 		"NotYet":         {"Each step on the way is not announced.", before("False", "WaitingForDatabase"), condition.False(condition.TypeAvailable, "NoReplicasAvailable", "m"), fnv1.Severity_SEVERITY_UNSPECIFIED},
-		"AfterAProblem":  {"Crossplane set it to Unknown after a Fatal.", before("Unknown", "FatalError"), condition.True(condition.TypeDatabaseReady, "PerconaReady", "m"), fnv1.Severity_SEVERITY_NORMAL},
+		"AfterAProblem":  {"Crossplane set it to Unknown after a Fatal or an aborted call: nothing turned.", before("Unknown", "FatalError"), condition.True(condition.TypeDatabaseReady, "PerconaReady", "m"), fnv1.Severity_SEVERITY_UNSPECIFIED},
 		"OtherMessage":   {"Another text is no transition.", server.Condition{Status: "False", Reason: "SpecDiffers", Message: "a"}, condition.False(condition.TypeDatabaseUpToDate, "SpecDiffers", "b"), fnv1.Severity_SEVERITY_UNSPECIFIED},
 		"OtherGoodThing": {"Good for another reason is not announced.", before("True", "Embedded"), condition.True(condition.TypeDatabaseReady, "External", "m"), fnv1.Severity_SEVERITY_UNSPECIFIED},
 	}

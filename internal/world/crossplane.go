@@ -8,12 +8,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/crossplane/function-sdk-go/errors"
-	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 	kerrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/crossplane/function-sdk-go/errors"
+	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 )
 
 // What Crossplane calls things (crossplane v2.4.0 composition_functions.go,
@@ -238,7 +239,7 @@ func (r *reconcile) compose(ctx context.Context, xr *Object) (*composition, erro
 	}
 	names := slices.Sorted(maps.Keys(desired))
 
-	if err := r.collect(xr, desired); err != nil {
+	if err := r.collect(desired); err != nil {
 		return c, err
 	}
 	refs := r.refs(xr, names, desired)
@@ -489,7 +490,7 @@ func addController(md map[string]any, xr *Object) error {
 
 // collect deletes at once what is observed and not desired
 // (composition_functions.go GarbageCollectComposedResources).
-func (r *reconcile) collect(xr *Object, desired map[string]map[string]any) error {
+func (r *reconcile) collect(desired map[string]map[string]any) error {
 	for _, name := range slices.Sorted(maps.Keys(r.out.Observed)) {
 		o := r.out.Observed[name]
 		if _, ok := desired[name]; ok {
@@ -681,9 +682,7 @@ func bare(o *Object) map[string]any {
 // statusOf the XR that the function wants, with the conditions that are there.
 func statusOf(xr *Object, want *structpb.Struct) map[string]any {
 	content := decodedMap(want.AsMap())
-	for k, v := range bare(xr) {
-		content[k] = v
-	}
+	maps.Copy(content, bare(xr))
 	set(content, xr.UID(), "metadata", "uid")
 	if conditions := list(xr.Value("status", "conditions")); len(conditions) > 0 {
 		set(content, decoded(conditions), "status", "conditions")

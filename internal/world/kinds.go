@@ -4,9 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"reflect"
 
-	"github.com/crossplane/function-sdk-go/errors"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -18,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/applyconfigurations"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/crossplane/function-sdk-go/errors"
 )
 
 // The kinds that the model knows.
@@ -92,9 +94,7 @@ func newKinds(percona PerconaKind) (map[schema.GroupVersionKind]*kind, error) {
 			kind{
 				gvk: GVKCluster, statusResource: true, generation: true,
 				fill: func(content map[string]any) {
-					for k, v := range percona.Default(content) {
-						content[k] = v
-					}
+					maps.Copy(content, percona.Default(content))
 				},
 				judge: func(next map[string]any, _ *Object) field.ErrorList {
 					if err := percona.Validate(next); err != nil {

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/crossplane/function-sdk-go/errors"
 	kerrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/crossplane/function-sdk-go/errors"
 )
 
 const (
@@ -183,7 +184,7 @@ func complete(c *Object, user, db, password string) map[string]string {
 
 	return map[string]string{
 		"host": host, "port": "5432", "user": user, "password": password, "dbname": db, "verifier": "SCRAM-SHA-256$" + password,
-		"uri":      fmt.Sprintf("postgresql://%s:%s@%s:5432/%s", user, password, host, db),
+		"uri":      "postgresql://" + user + ":" + password + "@" + host + ":5432/" + db,
 		"jdbc-uri": fmt.Sprintf("jdbc:postgresql://%s:5432/%s?password=%s&user=%s", host, db, password, user),
 	}
 }

@@ -3,15 +3,17 @@ package world
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
-	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/types/known/structpb"
 	kerrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+
+	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 
 	"github.com/dittofs/function-dittoserver/internal/crdtest"
 )
@@ -49,9 +51,7 @@ func newWorld(t *testing.T, legacy bool, answer func(*fnv1.RunFunctionRequest) *
 
 func object(apiVersion, kind, name string, fields map[string]any) map[string]any {
 	o := map[string]any{"apiVersion": apiVersion, "kind": kind, "metadata": map[string]any{"namespace": "team-a", "name": name}}
-	for k, v := range fields {
-		o[k] = v
-	}
+	maps.Copy(o, fields)
 
 	return o
 }
@@ -90,9 +90,7 @@ func cluster(spec map[string]any) map[string]any {
 		"instances": []any{map[string]any{"name": "instance1", "dataVolumeClaimSpec": map[string]any{"accessModes": []any{"ReadWriteOnce"}, "resources": map[string]any{"requests": map[string]any{"storage": "1Gi"}}}}},
 		"backups":   map[string]any{"enabled": false, "pgbackrest": map[string]any{"image": "pgbackrest:2"}},
 	}
-	for k, v := range spec {
-		s[k] = v
-	}
+	maps.Copy(s, spec)
 
 	return object("pgv2.percona.com/v2", "PerconaPGCluster", "files-postgres", map[string]any{"spec": s})
 }
@@ -706,20 +704,18 @@ func TestFaults(t *testing.T) {
 }
 
 // settle lets a step run until it has nothing to do.
-func settle(t *testing.T, step func() (bool, error)) int {
+func settle(t *testing.T, step func() (bool, error)) {
 	t.Helper()
-	for i := range 100 {
+	for range 100 {
 		did, err := step()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !did {
-			return i
+			return
 		}
 	}
 	t.Fatal("it never settles")
-
-	return 0
 }
 
 func TestCluster(t *testing.T) {

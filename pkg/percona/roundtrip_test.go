@@ -217,7 +217,7 @@ func withBackups() *v1alpha1.DittoServer {
 
 // as returns a value as the type that the test knows it to be of.
 func as[T any](v any) T {
-	return v.(T) //nolint:errcheck,forcetypeassert // A test that is wrong about it fails.
+	return v.(T) //nolint:forcetypeassert // A test that is wrong about it fails.
 }
 
 // below returns the map at a path of keys.

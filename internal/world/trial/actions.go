@@ -4,8 +4,9 @@ import (
 	"encoding/base64"
 	"maps"
 
-	"github.com/crossplane/function-sdk-go/errors"
 	kerrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/crossplane/function-sdk-go/errors"
 
 	"github.com/dittofs/function-dittoserver/internal/server"
 	"github.com/dittofs/function-dittoserver/internal/world"
@@ -327,7 +328,7 @@ func CreateXR(spec map[string]any) Action {
 		}
 		t.Crossplane.Forget()
 
-		return t.World.CreateXR(spec)
+		return t.CreateXR(spec)
 	}}
 }
 

@@ -50,7 +50,7 @@ func (r *Report) Add(o Report) {
 }
 
 // String is the report in a sentence.
-func (r Report) String() string {
+func (r *Report) String() string {
 	return fmt.Sprintf("%d states, %d transitions, %d reconciles, %d calls of the function, %d states of rest", r.States, r.Transitions, r.Reconciles, r.Calls, r.Resting)
 }
 
@@ -145,7 +145,7 @@ func Explore(ctx context.Context, j *Judge, s Scope) (Report, error) {
 	// Progress and reconciling lead nowhere in circles, so that every fair
 	// schedule ends in a state of rest; those were judged on the way.
 	if id, ok := circle(nodes); ok {
-		return total, errors.Wrapf(&Violation{Rule: RuleStabilizes, Err: errors.New("controllers and reconciles go round in circles from here")}, "scope %s, after %s", s.Name, way(nodes, id, ""))
+		return total, errors.Wrapf(&ViolationError{Rule: RuleStabilizes, Err: errors.New("controllers and reconciles go round in circles from here")}, "scope %s, after %s", s.Name, way(nodes, id, ""))
 	}
 
 	return total, nil

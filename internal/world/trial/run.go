@@ -35,11 +35,12 @@ func NewRun(t *Trial) *Run {
 func (r *Run) Versions(k world.Key) []*world.Object { return r.versions[k] }
 
 // Keys of all objects that there ever were and that Crossplane reads through a
-// cache, sorted.
+// cache, sorted. Somebody else's objects are left out: if the cache did not
+// have those, nobody could know about them.
 func (r *Run) Keys() []world.Key {
 	var keys []world.Key
 	for k := range r.versions {
-		if k.GroupVersionKind != world.GVKSecret && k.GroupVersionKind != world.GVKClaim {
+		if k.GroupVersionKind != world.GVKSecret && k.GroupVersionKind != world.GVKClaim && r.Trial.Past.Foreign[k] == nil {
 			keys = append(keys, k)
 		}
 	}
@@ -76,18 +77,19 @@ func (r *Run) Act(a Action) error {
 
 // Reconcile once, and judge it.
 func (r *Run) Reconcile(ctx context.Context, f world.Faults) error {
-	what := "reconcile"
+	var what strings.Builder
+	what.WriteString("reconcile")
 	if f.Crash >= 0 {
-		what += fmt.Sprintf(" that dies after %d writes", f.Crash)
+		fmt.Fprintf(&what, " that dies after %d writes", f.Crash)
 	}
 	for k, o := range f.Stale {
-		what += fmt.Sprintf(" with %s of version %q", k, o.ResourceVersion())
+		fmt.Fprintf(&what, " with %s of version %q", k, o.ResourceVersion())
 	}
 	out, err := r.Trial.reconcile(ctx, r.Judge, f)
 	if out != nil && out.Err != nil {
-		what += " (" + out.Err.Error() + ")"
+		what.WriteString(" (" + out.Err.Error() + ")")
 	}
-	r.Log = append(r.Log, what)
+	r.Log = append(r.Log, what.String())
 	r.note()
 
 	return err
@@ -111,7 +113,7 @@ func (r *Run) Heal(ctx context.Context) error {
 		}
 	}
 
-	return &Violation{Rule: RuleStabilizes, Err: errors.New("sixty rounds of progress and reconciles do not come to rest")}
+	return &ViolationError{Rule: RuleStabilizes, Err: errors.New("sixty rounds of progress and reconciles do not come to rest")}
 }
 
 // Actions of people and of fate on a server, for a history at random.

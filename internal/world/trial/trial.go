@@ -195,7 +195,10 @@ func (t *Trial) Abstract(j *Judge) ([sha256.Size]byte, error) {
 		Reports: func(status map[string]any) map[string]any {
 			database, _ := status["database"].(map[string]any)
 
-			return map[string]any{"everReady": database["everReady"], "cluster": status["perconaClusterName"]}
+			return map[string]any{
+				"everReady": database["everReady"], "type": database["type"], "secret": database["secretName"],
+				"cluster": status["perconaClusterName"],
+			}
 		},
 	}
 	if err := a.Write(h, t.Server); err != nil {
