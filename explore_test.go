@@ -46,6 +46,8 @@ func newTrial(tb testing.TB, f fnv1.FunctionRunnerServiceServer, legacy bool) *t
 // controllers and reconciles ends in the state that is wanted, and stays there
 // ("eventually stable reconciliation": Anvil, OSDI 2024).
 func TestExplore(t *testing.T) {
+	t.Parallel()
+
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 
 	scopes, err := trial.Scopes(newTrial(t, &Function{log: logging.NewNopLogger()}, false))
@@ -130,6 +132,8 @@ func drop(s *structpb.Struct, path ...string) {
 // TestExploreCatches breaks the function in many ways, and sees that each rule
 // finds out.
 func TestExploreCatches(t *testing.T) {
+	t.Parallel()
+
 	random := func() string {
 		return base64.StdEncoding.EncodeToString([]byte(rand.Text() + rand.Text()))
 	}

@@ -20,6 +20,8 @@ import (
 // and go between two reconciles. The rules hold all the time, and when the
 // faults end, the server heals. More of it: go test -run Sieve -rapid.checks=10000.
 func TestSieve(t *testing.T) {
+	t.Parallel()
+
 	f := &Function{log: logging.NewNopLogger()}
 	worlds := map[bool]*trial.Trial{false: newTrial(t, f, false), true: newTrial(t, f, true)}
 	actions := trial.Actions()

@@ -578,6 +578,8 @@ func plays() map[string]play {
 // TestValid plays what can happen to a server, and holds every response to what
 // an API server accepts, and to what server-side apply needs.
 func TestValid(t *testing.T) {
+	t.Parallel()
+
 	house, r := newTheatre(t), newReferee(t)
 
 	for name, tc := range plays() {
@@ -637,6 +639,8 @@ func TestValidOffline(t *testing.T) {
 // TestValidAtRandom plays the beginning of servers with random specs, and the
 // whole life of some.
 func TestValidAtRandom(t *testing.T) {
+	t.Parallel()
+
 	house, r := newTheatre(t), newReferee(t)
 
 	rapid.Check(t, func(t *rapid.T) {

@@ -24,7 +24,7 @@ type Scope struct {
 	// Actions of people and of fate.
 	Actions []Action
 	// Stale: every reconcile is also tried with a cache that lags behind the
-	// last change, or behind the last reconcile and the change after it.
+	// last change.
 	Stale bool
 	// Crash: every reconcile is also tried with a process that dies after each
 	// of its writes.
@@ -261,9 +261,12 @@ func (s Scope) expand(ctx context.Context, j *Judge, t *Trial) *expansion {
 	if !ok {
 		return e
 	}
-	if !resting || e.steps[len(e.steps)-1].key != key {
-		_ = s.faults(ctx, j, e, t, next, out)
+	if s.Crash && !s.crash(ctx, j, e, t, out) {
+		return e
+	}
 
+	last := e.steps[len(e.steps)-1]
+	if !resting || last.key != key {
 		return e
 	}
 	e.resting = true
@@ -273,34 +276,6 @@ func (s Scope) expand(ctx context.Context, j *Judge, t *Trial) *expansion {
 	}
 
 	return e
-}
-
-// faults that may follow a reconcile, or cut it short; false if one was found
-// guilty. The cache may lag behind the reconcile's own writes, and behind what
-// happens after it.
-func (s Scope) faults(ctx context.Context, j *Judge, e *expansion, before, after *Trial, out *world.Outcome) bool {
-	if s.Crash && !s.crash(ctx, j, e, before, out) {
-		return false
-	}
-	if !s.Stale {
-		return true
-	}
-	if !s.stale(ctx, j, e, before, after, "reconcile") {
-		return false
-	}
-	for _, a := range s.Actions {
-		next := after.Clone()
-		if e.err = a.Do(next); e.err != nil {
-			e.via = a.Name
-
-			return false
-		}
-		if !settled(after, next) && !s.stale(ctx, j, e, before, next, "reconcile > "+a.Name) {
-			return false
-		}
-	}
-
-	return true
 }
 
 // rest: reports take a few more reconciles to settle, then all is quiet.

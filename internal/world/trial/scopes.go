@@ -100,17 +100,8 @@ func Scopes(empty *Trial) ([]Scope, error) {
 			[][]Action{{installed, on("deleteWithServer", true)}},
 		},
 		{
-			Scope{Name: "stale", Stale: true, Actions: []Action{Restart(), EditCluster("replicas")}},
+			Scope{Name: "stale", Stale: true, Actions: []Action{Restart(), Rotate(), EditCluster("replicas")}},
 			[][]Action{{installed, on()}},
-		},
-		{
-			Scope{Name: "stale and enforced", Stale: true, Actions: []Action{EditCluster("upgrade")}},
-			[][]Action{{installed, on("updatePolicy", "Always")}},
-		},
-		{
-			// While a change of the database is refused, the template is kept.
-			Scope{Name: "stale and refused", Stale: true, Actions: []Action{TogglePercona("enabled"), Delete(server.KeyJWTSecret).Times(1)}},
-			[][]Action{{installed, off}},
 		},
 		{
 			Scope{Name: "crash", Crash: true, Actions: []Action{Rotate()}},
