@@ -92,7 +92,7 @@ func (f *Function) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) 
 	}
 
 	// What a person is told (R15, R16, R17).
-	report := status.Report{Server: srv, Seen: seen, Database: db, Credentials: creds, Workload: work, Held: want.Held(), Unready: want.Unready()}
+	report := status.Report{Server: srv, Seen: seen, Database: db, Credentials: creds, Config: cfg, Workload: work, Held: want.Held(), Unready: want.Unready()}
 	if err := report.Into(rsp); err != nil {
 		return status.Refuse(rsp, xr, condition.ReasonInvalidSpec, err), nil
 	}

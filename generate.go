@@ -10,3 +10,6 @@ package main
 //
 // The composite resource definitions, from the same schema generator.
 //go:generate go run -C tools ./xrdgen -root ..
+//
+// The reference of the API, from these schemas and the Go types.
+//go:generate go run -C tools ./apidoc -root ..

@@ -56,10 +56,11 @@ type situation struct {
 	versions int
 }
 
-// newSituation of an XR in a cluster that has a namespace, and serves
-// PerconaPGClusters.
+// newSituation of an XR in a cluster that has a namespace and StorageClasses,
+// and serves PerconaPGClusters.
 func newSituation(xr object) *situation {
 	return bareSituation(xr).add(
+		storageClass("fast"), storageClass("slow"), storageClass("platform"),
 		object{"apiVersion": "v1", "kind": "Namespace", "metadata": object{"name": teamNamespace, "uid": namespaceUID}, "status": object{"phase": "Active"}},
 		object{"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": object{"name": percona.APIService}},
 	)
@@ -69,6 +70,11 @@ func newSituation(xr object) *situation {
 // offline.
 func bareSituation(xr object) *situation {
 	return &situation{xr: clone(xr), objects: map[string]object{}, composed: map[string]string{}, unanswered: map[string]bool{}, versions: 100}
+}
+
+// storageClass that volumes can be claimed from.
+func storageClass(name string) object {
+	return object{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": object{"name": name}, "provisioner": "csi.example.org"}
 }
 
 // namespaced is a DittoServer as an API server has it. Edits are pairs of a

@@ -126,6 +126,11 @@ func (h *theatre) stage(tb stageTB, in script) *stage {
 	}
 	if !in.unserved {
 		s.must(s.Server.Serve(world.GVKCluster))
+		s.must(s.Server.Serve(world.GVKMonitor))
+	}
+	for _, class := range []string{"fast", "slow", "platform", "a.b-c"} {
+		_, err := s.Server.Update(storageClass(class), "somebody")
+		s.must(err)
 	}
 	s.must(s.CreateXR(in.spec))
 

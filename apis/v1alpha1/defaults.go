@@ -29,6 +29,13 @@ func (s *DittoServerSpec) SetDefaults() {
 	orDefault(&s.Logging.Format, "json")
 	orDefault(&s.Logging.Output, "stdout")
 	orDefault(&s.TerminationGracePeriodSeconds, ptr.To[int64](105))
+	orDefault(&s.Identity.LDAP.Enabled, new(false))
+	orDefault(&s.Identity.Kerberos.Enabled, new(false))
+	orDefault(&s.Identity.Kerberos.MachineAccount.Enabled, new(false))
+	orDefault(&s.Metrics.Enabled, new(false))
+	orDefault(&s.Metrics.Port, 9090)
+	orDefault(&s.Metrics.Path, "/metrics")
+	orDefault(&s.Metrics.ServiceMonitor.Enabled, new(false))
 	s.Percona.SetDefaults()
 }
 
@@ -46,6 +53,11 @@ func (p *PerconaSpec) SetDefaults() {
 	orDefault(&p.Backup.FullSchedule, "0 2 * * *")
 	orDefault(&p.Backup.IncrSchedule, "0 0-1,3-23 * * *")
 	orDefault(&p.Backup.RetentionDays, ptr.To[int32](7))
+	orDefault(&p.PGBouncer.Enabled, new(false))
+	orDefault(&p.PGBouncer.Replicas, ptr.To[int32](1))
+	if r := p.RestoreFrom; r != nil {
+		p.RestoreFrom = r.defaulted()
+	}
 }
 
 // orDefault sets field to value if nobody has set it.
@@ -54,4 +66,17 @@ func orDefault[T comparable](field *T, value T) {
 	if *field == unset {
 		*field = value
 	}
+}
+
+// defaulted is a copy with what the schema's defaults fill in.
+func (r *RestoreSpec) defaulted() *RestoreSpec {
+	r = r.DeepCopy()
+	if r.Cluster != nil {
+		orDefault(&r.Cluster.Repo, "repo1")
+	}
+	if r.Repo != nil {
+		orDefault(&r.Repo.Name, "repo1")
+	}
+
+	return r
 }

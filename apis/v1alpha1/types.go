@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // A DittoServer is one DittoFS file server (NFS and SMB) with everything that
@@ -33,6 +34,9 @@ type DittoServer struct {
 // +kubebuilder:validation:XValidation:rule="!(has(self.database) && has(self.database.postgresSecretRef) && has(self.percona) && has(self.percona.enabled) && self.percona.enabled)",message="a server has one database: set either database.postgresSecretRef or percona.enabled, not both",reason=FieldValueForbidden,fieldPath=".database.postgresSecretRef"
 // +kubebuilder:validation:XValidation:rule="self.adapters.nfs.port != self.controlPlane.port",message="the server listens on controlPlane.port, adapters.nfs.port and adapters.smb.port at once: choose another port",fieldPath=".adapters.nfs.port"
 // +kubebuilder:validation:XValidation:rule="!(self.adapters.smb.port in [self.controlPlane.port, self.adapters.nfs.port])",message="the server listens on controlPlane.port, adapters.nfs.port and adapters.smb.port at once: choose another port",fieldPath=".adapters.smb.port"
+// +kubebuilder:validation:XValidation:rule="!has(self.database) || !has(self.database.postgresSecretRef) || !has(self.database.type) || self.database.type == 'postgres'",message="database.postgresSecretRef is used with database.type: postgres only: set that, or remove the reference",fieldPath=".database.type"
+// +kubebuilder:validation:XValidation:rule="!self.metrics.enabled || !(self.metrics.port in [self.controlPlane.port, self.adapters.nfs.port, self.adapters.smb.port])",message="the server listens on controlPlane.port, metrics.port, adapters.nfs.port and adapters.smb.port at once: choose another port",fieldPath=".metrics.port"
+// +kubebuilder:validation:XValidation:rule="!has(self.snapshotPolicies) || size(self.snapshotPolicies) == 0",message="not supported: the server takes snapshot policies over its REST API only, PUT /api/v1/shares/{name}/snapshot-policy; remove the field",reason=FieldValueForbidden,fieldPath=".snapshotPolicies"
 type DittoServerSpec struct {
 	// Image is the DittoFS server's image. Unset: the platform's default, else
 	// docker.io/marmos91c/dittofs:v0.29.0; a running server keeps the default
@@ -91,6 +95,39 @@ type DittoServerSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	NetworkPolicy NetworkPolicySpec `json:"networkPolicy,omitempty"`
+
+	// Metrics serves the server's metrics for Prometheus.
+	// +optional
+	// +kubebuilder:default={}
+	Metrics MetricsSpec `json:"metrics,omitempty"`
+
+	// Config is merged last into the server's config.yaml, for settings that
+	// have no field here, like blockstore, gc, metadata or snapshot. Refused
+	// are settings that have a field (database, controlplane.host, .port, .jwt
+	// and .tls, admin, ldap, kerberos, metrics, logging) and every key called
+	// password, secret or token: those belong into Secrets. The server warns
+	// of a key that it does not know, and does not start with a wrong value. A
+	// change rolls the pod.
+	// +optional
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	Config *runtime.RawExtension `json:"config,omitempty"`
+
+	// Pod shapes the server's pod: where it runs and what else is in it. Who
+	// may edit a DittoServer may run a pod in its namespace.
+	// +optional
+	Pod PodSpec `json:"pod,omitempty"`
+
+	// AdapterDiscovery is accepted because the DittoFS operator knows it, and
+	// has no effect: nothing is polled, see adapters.
+	// +optional
+	AdapterDiscovery *AdapterDiscoverySpec `json:"adapterDiscovery,omitempty"`
+
+	// SnapshotPolicies is refused: the server takes snapshot policies over its
+	// REST API only (PUT /api/v1/shares/{name}/snapshot-policy).
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	SnapshotPolicies []UnsupportedSpec `json:"snapshotPolicies,omitempty"`
 
 	// Logging configures the server's log. A change rolls the pod.
 	// +optional
@@ -288,6 +325,8 @@ type SecretKeyRef struct {
 }
 
 // ControlPlaneSpec configures the REST API.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.clientCASecretName) || size(self.clientCASecretName) == 0 || (has(self.certSecretName) && size(self.certSecretName) > 0)",message="client certificates are only asked for over TLS: set controlPlane.certSecretName as well",reason=FieldValueRequired,fieldPath=".certSecretName"
 type ControlPlaneSpec struct {
 	// Port that the REST API listens on. A change rolls the pod.
 	// +optional
@@ -296,70 +335,29 @@ type ControlPlaneSpec struct {
 	// +kubebuilder:validation:Maximum=65535
 	Port int32 `json:"port,omitempty"`
 
-	// TLS is accepted because the DittoFS operator knows it, and has no
-	// effect.
-	// +optional
-	TLS *bool `json:"tls,omitempty"`
-}
-
-// IdentitySpec configures tokens and the first administrator.
-type IdentitySpec struct {
-	// Type is accepted because the DittoFS operator knows it, and has no
-	// effect: no code of the server reads it.
-	// +optional
-	// +kubebuilder:validation:MaxLength=63
-	Type string `json:"type,omitempty"`
-
-	// JWT configures the API's tokens.
-	// +optional
-	// +kubebuilder:default={}
-	JWT JWTSpec `json:"jwt,omitempty"`
-
-	// Admin configures the first administrator.
-	// +optional
-	// +kubebuilder:default={}
-	Admin AdminSpec `json:"admin,omitempty"`
-}
-
-// JWTSpec configures the API's tokens.
-type JWTSpec struct {
-	// SecretRef leads to the key that signs tokens, at least 32 characters.
-	// Unset: one is generated, once, into Secret <name>-jwt-secret. A new
-	// value rolls the pod and ends all sessions.
-	// +optional
-	SecretRef *SecretKeyRef `json:"secretRef,omitempty"`
-
-	// AccessTokenDuration is how long an access token is valid, a Go duration
-	// like 15m. A change rolls the pod.
-	// +optional
-	// +kubebuilder:default="15m"
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) > duration('0s')",message="must be a Go duration greater than zero, like 15m or 168h"
-	AccessTokenDuration string `json:"accessTokenDuration,omitempty"`
-
-	// RefreshTokenDuration is how long a refresh token is valid, a Go
-	// duration like 168h. A change rolls the pod.
-	// +optional
-	// +kubebuilder:default="168h"
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) > duration('0s')",message="must be a Go duration greater than zero, like 15m or 168h"
-	RefreshTokenDuration string `json:"refreshTokenDuration,omitempty"`
-}
-
-// AdminSpec configures the first administrator, whose name is always admin.
-type AdminSpec struct {
-	// Username is accepted because the DittoFS operator knows it, and has no
-	// effect: the server's administrator is always called admin.
+	// CertSecretName names a Secret of type kubernetes.io/tls, keys tls.crt and
+	// tls.key: the REST API is then served over HTTPS. The server reads a
+	// renewed certificate without a restart; setting or changing the name
+	// rolls the pod. Unset: plain HTTP.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
-	Username string `json:"username,omitempty"`
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a Secret: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
+	CertSecretName string `json:"certSecretName,omitempty"`
 
-	// PasswordSecretRef leads to the administrator's first password, in clear
-	// text. The server reads it on its first boot only: a later change has no
-	// effect and rolls nothing. Unset: a password is generated, once, into
-	// Secret <name>-admin-bootstrap-credentials.
+	// ClientCASecretName names a Secret with the key ca.crt: the REST API then
+	// accepts only clients with a certificate that this authority signed
+	// (mutual TLS), and the pod's probes only check that the port is open.
+	// Needs certSecretName. Setting or changing the name rolls the pod, and so
+	// does another authority in the Secret: the server reads it when it starts.
 	// +optional
-	PasswordSecretRef *SecretKeyRef `json:"passwordSecretRef,omitempty"`
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a Secret: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
+	ClientCASecretName string `json:"clientCASecretName,omitempty"`
+
+	// TLS is accepted because the DittoFS operator knows it, and has no
+	// effect: certSecretName switches TLS on.
+	// +optional
+	TLS *bool `json:"tls,omitempty"`
 }
 
 // ServiceSpec shapes a Service.
@@ -454,6 +452,73 @@ type NetworkPolicySpec struct {
 	From []networkingv1.NetworkPolicyPeer `json:"from,omitempty"`
 }
 
+// AdapterDiscoverySpec is the DittoFS operator's, and has no effect.
+type AdapterDiscoverySpec struct {
+	// PollingInterval has no effect.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	PollingInterval string `json:"pollingInterval,omitempty"`
+}
+
+// UnsupportedSpec stands for what is refused, whatever is in it.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+type UnsupportedSpec struct{}
+
+// MetricsSpec serves the server's metrics for Prometheus, in plain HTTP.
+type MetricsSpec struct {
+	// Enabled serves metrics, and composes the Service <name>-metrics. A
+	// change rolls the pod.
+	// +optional
+	// +kubebuilder:default=false
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// Port that metrics are served on, TCP. A change rolls the pod.
+	// +optional
+	// +kubebuilder:default=9090
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+
+	// Path of the metrics. A change rolls the pod.
+	// +optional
+	// +kubebuilder:default="/metrics"
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^/[A-Za-z0-9/._~-]*$')",message="must be the path of a URL, like /metrics"
+	Path string `json:"path,omitempty"`
+
+	// BearerTokenSecret leads to the token that a scraper has to present.
+	// Unset: none is asked for. A new value rolls the pod.
+	// +optional
+	BearerTokenSecret *SecretKeyRef `json:"bearerTokenSecret,omitempty"`
+
+	// ServiceMonitor has the Prometheus operator scrape the metrics.
+	// +optional
+	// +kubebuilder:default={}
+	ServiceMonitor ServiceMonitorSpec `json:"serviceMonitor,omitempty"`
+}
+
+// ServiceMonitorSpec has the Prometheus operator scrape the metrics.
+type ServiceMonitorSpec struct {
+	// Enabled composes the ServiceMonitor <name>-metrics, once the Prometheus
+	// operator is installed. Without metrics.enabled it has no effect.
+	// +optional
+	// +kubebuilder:default=false
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// Interval between scrapes, a Prometheus duration like 30s. Unset:
+	// Prometheus' own.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^(([0-9]+)y)?(([0-9]+)w)?(([0-9]+)d)?(([0-9]+)h)?(([0-9]+)m)?(([0-9]+)s)?(([0-9]+)ms)?$')",message="must be a Prometheus duration, like 30s or 1m30s"
+	Interval string `json:"interval,omitempty"`
+
+	// Labels of the ServiceMonitor, by which a Prometheus selects it.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
 // LoggingSpec configures the server's log.
 type LoggingSpec struct {
 	// Level below which nothing is logged.
@@ -474,194 +539,6 @@ type LoggingSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	Output string `json:"output,omitempty"`
-}
-
-// An UpdatePolicy says what happens to a database cluster after its creation.
-// +kubebuilder:validation:Enum=OnCreate;Always
-type UpdatePolicy string
-
-// The update policies.
-const (
-	// UpdateOnCreate creates the cluster and then leaves it to the user.
-	UpdateOnCreate UpdatePolicy = "OnCreate"
-	// UpdateAlways enforces the cluster's whole spec, always.
-	UpdateAlways UpdatePolicy = "Always"
-)
-
-// PerconaSpec describes the server's own PostgreSQL cluster, a
-// PerconaPGCluster called <name>-postgres with the user dittofs.
-type PerconaSpec struct {
-	// Enabled composes the cluster. Switching it off later keeps an existing
-	// cluster: only deleting the DittoServer can delete it, and only with
-	// deleteWithServer.
-	// +optional
-	// +kubebuilder:default=false
-	Enabled *bool `json:"enabled,omitempty"`
-
-	// DeleteWithServer says whether deleting the DittoServer deletes the
-	// cluster with its volumes and user Secrets. status.database.onDelete
-	// reports what is in force.
-	// +optional
-	// +kubebuilder:default=false
-	DeleteWithServer *bool `json:"deleteWithServer,omitempty"`
-
-	// UpdatePolicy OnCreate creates the cluster once and leaves it to the
-	// user afterwards: edits, backups, restores and upgrades are never
-	// reverted, and what differs from this spec is listed in the condition
-	// DatabaseUpToDate. Always enforces this spec, but never changes the
-	// PostgreSQL version and never shrinks a volume.
-	// +optional
-	// +kubebuilder:default=OnCreate
-	UpdatePolicy UpdatePolicy `json:"updatePolicy,omitempty"`
-
-	// Replicas is the number of PostgreSQL pods; 1 has no failover.
-	// +optional
-	// +kubebuilder:default=1
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=5
-	Replicas *int32 `json:"replicas,omitempty"`
-
-	// StorageSize of each PostgreSQL pod's volume, a quantity.
-	// +optional
-	// +kubebuilder:default="10Gi"
-	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",message="must be a quantity greater than zero, like 10Gi"
-	StorageSize string `json:"storageSize,omitempty"`
-
-	// StorageClassName of those volumes. Unset: the platform's default, else
-	// the cluster's default StorageClass.
-	// +optional
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a StorageClass: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
-	StorageClassName *string `json:"storageClassName,omitempty"`
-
-	// DatabaseName of the server's database.
-	// +optional
-	// +kubebuilder:default=dittofs
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z_][a-z0-9_]*$')",message="must start with a lower case letter or '_', and hold only lower case letters, digits and '_'"
-	DatabaseName string `json:"databaseName,omitempty"`
-
-	// PostgresVersion is PostgreSQL's major version, 14 to 18, at creation.
-	// Unset: the platform's default, else 16. A live cluster's version is
-	// changed by a PerconaPGUpgrade, never by this field.
-	// +optional
-	// +kubebuilder:validation:Minimum=14
-	// +kubebuilder:validation:Maximum=18
-	PostgresVersion *int32 `json:"postgresVersion,omitempty"`
-
-	// CRVersion is the version of the Percona operator that the cluster
-	// behaves like, 2.9.0 or newer. Unset: the operator pins its own.
-	// +optional
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(2[.](9|[1-9][0-9]+)|([3-9]|[1-9][0-9]+)[.][0-9]+)[.][0-9]+$')",message="must be a version of the Percona operator with three numbers, 2.9.0 or newer"
-	CRVersion string `json:"crVersion,omitempty"`
-
-	// Images of the cluster's containers. Unset: the platform's, else those
-	// that belong to Percona operator 2.9.0 and the PostgreSQL version.
-	// +optional
-	// +kubebuilder:default={}
-	Images PerconaImages `json:"images,omitempty"`
-
-	// SSLMode of the server's connection to the cluster. The cluster refuses
-	// clients without TLS. A change rolls the pod.
-	// +optional
-	// +kubebuilder:default=verify-full
-	// +kubebuilder:validation:Enum=require;verify-ca;verify-full
-	SSLMode SSLMode `json:"sslMode,omitempty"`
-
-	// Backup configures backups to an S3 bucket.
-	// +optional
-	// +kubebuilder:default={}
-	Backup BackupSpec `json:"backup,omitempty"`
-}
-
-// PerconaImages are the images of a PostgreSQL cluster's containers.
-type PerconaImages struct {
-	// Postgres is the image of PostgreSQL itself. Its major version must be
-	// postgresVersion's.
-	// +optional
-	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[!-~]+$')",message="must be the reference of an image, without white space"
-	Postgres string `json:"postgres,omitempty"`
-
-	// PGBackRest is the image of pgBackRest. The operator wants it even when
-	// backups are off.
-	// +optional
-	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[!-~]+$')",message="must be the reference of an image, without white space"
-	PGBackRest string `json:"pgBackRest,omitempty"`
-
-	// PGBouncer is the image of PgBouncer, used when a proxy is composed.
-	// +optional
-	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[!-~]+$')",message="must be the reference of an image, without white space"
-	PGBouncer string `json:"pgBouncer,omitempty"`
-}
-
-// BackupSpec configures backups to an S3 bucket.
-//
-// +kubebuilder:validation:XValidation:rule="!has(self.enabled) || !self.enabled || (has(self.bucket) && size(self.bucket) > 0)",message="backups need a bucket: set percona.backup.bucket",reason=FieldValueRequired,fieldPath=".bucket"
-// +kubebuilder:validation:XValidation:rule="!has(self.fullSchedule) || !has(self.incrSchedule) || self.fullSchedule != self.incrSchedule",message="one backup runs at a time: choose a schedule that does not fall together with fullSchedule",fieldPath=".incrSchedule"
-type BackupSpec struct {
-	// Enabled switches scheduled backups and continuous archiving on.
-	// +optional
-	// +kubebuilder:default=false
-	Enabled *bool `json:"enabled,omitempty"`
-
-	// Bucket that backups go to. Required with enabled.
-	// +optional
-	// +kubebuilder:validation:MaxLength=255
-	Bucket string `json:"bucket,omitempty"`
-
-	// Endpoint of the S3 service. Unset: s3.<region>.amazonaws.com.
-	// +optional
-	// +kubebuilder:validation:MaxLength=512
-	Endpoint string `json:"endpoint,omitempty"`
-
-	// Region of the bucket.
-	// +optional
-	// +kubebuilder:default=eu-west-1
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	Region string `json:"region,omitempty"`
-
-	// CredentialsSecretRef names a Secret with a key that ends in .conf, whose
-	// text is a pgBackRest configuration:
-	//
-	//	[global]
-	//	repo1-s3-key=...
-	//	repo1-s3-key-secret=...
-	//
-	// Unset: the pods' own identity is used.
-	// +optional
-	CredentialsSecretRef *LocalSecretRef `json:"credentialsSecretRef,omitempty"`
-
-	// FullSchedule of full backups, a cron expression of five fields, UTC.
-	// +optional
-	// +kubebuilder:default="0 2 * * *"
-	// +kubebuilder:validation:MinLength=6
-	// +kubebuilder:validation:MaxLength=100
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z*/,?-]+( +[0-9A-Za-z*/,?-]+){4}$')",message="must be a cron expression of five fields, like 0 2 * * *"
-	FullSchedule string `json:"fullSchedule,omitempty"`
-
-	// IncrSchedule of incremental backups, a cron expression of five fields,
-	// UTC. It must not fall together with fullSchedule: one backup runs at a
-	// time.
-	// +optional
-	// +kubebuilder:default="0 0-1,3-23 * * *"
-	// +kubebuilder:validation:MinLength=6
-	// +kubebuilder:validation:MaxLength=100
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z*/,?-]+( +[0-9A-Za-z*/,?-]+){4}$')",message="must be a cron expression of five fields, like 0 2 * * *"
-	IncrSchedule string `json:"incrSchedule,omitempty"`
-
-	// RetentionDays is how many days a full backup, and the archive that
-	// belongs to it, is kept.
-	// +optional
-	// +kubebuilder:default=7
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=9999999
-	RetentionDays *int32 `json:"retentionDays,omitempty"`
 }
 
 // Verifies tells whether the mode checks the database server's certificate,

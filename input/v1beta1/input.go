@@ -138,6 +138,18 @@ type Policy struct {
 	// +optional
 	PodSecurity PodSecurityLevel `json:"podSecurity,omitempty"`
 
+	// AllowServiceAccount lets a DittoServer choose the service account that
+	// its pod runs as (spec.pod.serviceAccountName), and so what that account
+	// may do.
+	// +optional
+	AllowServiceAccount bool `json:"allowServiceAccount,omitempty"`
+
+	// AllowPerconaOverrides lets a DittoServer change the spec of its
+	// PerconaPGCluster at will (spec.percona.overrides), but for what that
+	// field refuses.
+	// +optional
+	AllowPerconaOverrides bool `json:"allowPerconaOverrides,omitempty"`
+
 	// ImageRegistries that a DittoServer's images may come from, as prefixes
 	// like registry.example.org/dittofs. Unset: any. The platform's own
 	// defaults are not held to it.

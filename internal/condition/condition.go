@@ -62,8 +62,12 @@ const (
 	ReasonInvalidSpec       = "InvalidSpec"
 )
 
-// ReasonNotRequested of MonitoringReady.
-const ReasonNotRequested = "NotRequested"
+// Reasons of MonitoringReady.
+const (
+	ReasonNotRequested                   = "NotRequested"
+	ReasonServiceMonitorComposed         = "ServiceMonitorComposed"
+	ReasonPrometheusOperatorNotInstalled = "PrometheusOperatorNotInstalled"
+)
 
 // Reasons of Available.
 const (
@@ -85,6 +89,7 @@ const (
 const (
 	ReasonExpansionRequired     = "ExpansionRequired"
 	ReasonImmutableFieldChanged = "ImmutableFieldChanged"
+	ReasonStorageClassNotFound  = "StorageClassNotFound"
 )
 
 // A Condition is what a person is told about one side of a server.

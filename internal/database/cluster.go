@@ -2,6 +2,7 @@ package database
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/crossplane/function-sdk-go/errors"
@@ -63,7 +64,20 @@ func (p *Plan) composes(srv *server.Server, seen *observed.State, live observed.
 	outlives := !*srv.Spec.Percona.DeleteWithServer
 
 	return *srv.Spec.Percona.Enabled && !p.Refused && !blocked &&
-		live.Presence == observed.Absent && seen.PerconaServed && (ownerKnown || !outlives)
+		live.Presence == observed.Absent && seen.PerconaServed && (ownerKnown || !outlives) &&
+		missingClass(srv, seen) == ""
+}
+
+// missingClass is a StorageClass that the cluster's volumes are to be claimed
+// from and that does not exist, or empty. A claim cannot be corrected.
+func missingClass(srv *server.Server, seen *observed.State) string {
+	for _, name := range srv.StorageClasses(false, true) {
+		if !seen.StorageClass(&name) {
+			return name
+		}
+	}
+
+	return ""
 }
 
 // clusterMetadata follows the XR, whatever becomes of the spec: the second
@@ -113,13 +127,16 @@ func (p *Plan) hold(srv *server.Server, live observed.Object) {
 }
 
 func wantedSpec(srv *server.Server) (percona.Wanted, error) {
-	spec, err := percona.BuildPerconaPGClusterSpec(srv.Defaulted(), percona.WithImagePullSecrets(srv.Input.Defaults.ImagePullSecrets))
+	ds := srv.Defaulted()
+	spec, err := percona.BuildPerconaPGClusterSpec(ds, percona.WithImagePullSecrets(srv.Input.Defaults.ImagePullSecrets))
 	if err != nil {
 		return percona.Wanted{}, err
 	}
 	m, err := percona.Manifest(spec)
+	// A default that is overridden is somebody's choice.
+	defaults := slices.DeleteFunc(slices.Clone(srv.DatabaseDefaults), func(path string) bool { return percona.Overrides(ds, path) })
 
-	return percona.Wanted{Spec: m, Defaults: srv.DatabaseDefaults}, errors.Wrap(err, "cannot build the spec of the PerconaPGCluster")
+	return percona.Wanted{Spec: m, Defaults: defaults}, errors.Wrap(err, "cannot build the spec of the PerconaPGCluster")
 }
 
 // clusterReady as far as the XR is concerned: a database pod that restarts is
@@ -143,11 +160,7 @@ func (p *Plan) reportUpToDate(srv *server.Server, seen *observed.State, live obs
 	texts := make([]string, 0, len(diffs)+1)
 	reason := condition.ReasonSpecDiffers
 	for _, d := range diffs {
-		have := d.Have
-		if have == "" {
-			have = "nothing"
-		}
-		texts = append(texts, fmt.Sprintf("%s: asked for %s, has %s (%s)", d.Path, d.Want, have, d.Remedy))
+		texts = append(texts, fmt.Sprintf("%s: asked for %s, has %s (%s)", d.Path, orNothing(d.Want), orNothing(d.Have), d.Remedy))
 		if d.Refused {
 			reason = condition.ReasonChangeRefused
 		}
@@ -167,6 +180,15 @@ func (p *Plan) reportUpToDate(srv *server.Server, seen *observed.State, live obs
 	case enabled:
 		p.UpToDate = condition.True(condition.TypeDatabaseUpToDate, condition.ReasonMatches, "PerconaPGCluster "+name+" is created as the spec asks")
 	}
+}
+
+// orNothing says that there is no value.
+func orNothing(value string) string {
+	if value == "" {
+		return "nothing"
+	}
+
+	return value
 }
 
 // onDelete finds out what deleting the XR does to the live cluster: Kubernetes

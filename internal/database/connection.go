@@ -46,6 +46,8 @@ type Connection struct {
 	// name is empty if nothing is verified.
 	CASecret observed.Secret
 
+	// caField names the CASecret, for a person; empty if nobody has.
+	caField string
 	// required keys, and missing ones among them.
 	required []string
 	missing  []string
@@ -92,7 +94,7 @@ func perconaUser(srv *server.Server, seen *observed.State) *Connection {
 func external(ref v1alpha1.PostgresSecretRef, secret observed.Secret) *Connection {
 	c := &Connection{Secret: secret, DatabaseKey: keyDatabase, SSLMode: ref.SSLMode}
 	if ref.CASecretRef != nil {
-		c.CASecret.Name = ref.CASecretRef.Name
+		c.CASecret.Name, c.caField = ref.CASecretRef.Name, " (spec.database.postgresSecretRef.caSecretRef)"
 	}
 	_, c.HasPort = secret.Value(keyPort)
 	if mode, ok := secret.Value(keySSLMode); ok && c.SSLMode == "" {
@@ -151,13 +153,13 @@ func (c *Connection) useCA(seen *observed.State, namespace string) []condition.P
 	if !c.CASecret.Live() {
 		return []condition.Problem{{
 			Reason:  condition.ReasonCASecretNotFound,
-			Message: fmt.Sprintf("Secret %s in namespace %s, with the certificate authority of the database in its key %s, is not there yet", c.CASecret.Name, namespace, server.CACertificateKey),
+			Message: fmt.Sprintf("Secret %s in namespace %s%s, with the certificate authority of the database in its key %s, is not there yet", c.CASecret.Name, namespace, c.caField, server.CACertificateKey),
 		}}
 	}
 	if _, ok := c.CASecret.Value(server.CACertificateKey); !ok {
 		return []condition.Problem{{
 			Reason:  condition.ReasonSecretKeyMissing,
-			Message: fmt.Sprintf("Secret %s in namespace %s has no key %s with the certificate authority of the database", c.CASecret.Name, namespace, server.CACertificateKey),
+			Message: fmt.Sprintf("Secret %s in namespace %s%s has no key %s with the certificate authority of the database", c.CASecret.Name, namespace, c.caField, server.CACertificateKey),
 		}}
 	}
 

@@ -106,7 +106,7 @@ func (p *Plan) planPercona(srv *server.Server, seen *observed.State) {
 	p.Problems = append(p.Connection.check(srv.Namespace), p.Connection.useCA(seen, srv.Namespace)...)
 	p.Status = statusOf(observed.DatabasePercona, p.ID, srv, seen)
 
-	p.Ready = p.perconaReady(srv.Identity(server.KeyCluster).Name, seen, typed)
+	p.Ready = p.perconaReady(srv, seen, typed)
 	serving := percona.IsReady(typed) || (p.Status.EverReady && answers(typed))
 	p.Usable = serving && p.Connection.complete() && len(p.Problems) == 0
 	if !serving && !seen.StatefulSet().Live() {
@@ -136,8 +136,8 @@ func statusOf(kind, id string, srv *server.Server, seen *observed.State) v1alpha
 }
 
 // perconaReady tells a person how the cluster is.
-func (p *Plan) perconaReady(cluster string, seen *observed.State, typed *pgv2.PerconaPGCluster) condition.Condition {
-	name := "PerconaPGCluster " + cluster
+func (p *Plan) perconaReady(srv *server.Server, seen *observed.State, typed *pgv2.PerconaPGCluster) condition.Condition {
+	name := "PerconaPGCluster " + srv.Identity(server.KeyCluster).Name
 	not := func(reason, message string) condition.Condition {
 		return condition.False(condition.TypeDatabaseReady, reason, message)
 	}
@@ -145,6 +145,8 @@ func (p *Plan) perconaReady(cluster string, seen *observed.State, typed *pgv2.Pe
 	switch {
 	case seen.PerconaKnown && !seen.PerconaServed:
 		return not(condition.ReasonPerconaOperatorNotInstalled, "The cluster does not serve PerconaPGCluster: install the Percona Operator for PostgreSQL, 2.9 or newer")
+	case typed == nil && missingClass(srv, seen) != "":
+		return not(condition.ReasonPerconaCreating, name+" is created once StorageClass "+missingClass(srv, seen)+" is there, see StorageUpToDate")
 	case typed == nil:
 		return not(condition.ReasonPerconaCreating, name+" is being created")
 	case typed.DeletionTimestamp != nil:
@@ -154,6 +156,8 @@ func (p *Plan) perconaReady(cluster string, seen *observed.State, typed *pgv2.Pe
 	}
 
 	switch state := percona.GetState(typed); {
+	case (state == pgv2.AppStatePaused || state == pgv2.AppStateStopping) && srv.Spec.Percona.Pause:
+		return not(condition.ReasonPerconaPaused, fmt.Sprintf("%s is %s, as spec.percona.pause asks: set it to false to start the cluster", name, state))
 	case state == pgv2.AppStatePaused || state == pgv2.AppStateStopping:
 		return not(condition.ReasonPerconaPaused, fmt.Sprintf("%s is %s: set spec.pause: false on it to start it", name, state))
 	case state == "":

@@ -262,16 +262,11 @@ func (c *Credentials) compose(srv *server.Server, seen *observed.State, id serve
 // read a person's Secret; what is wrong with it becomes a problem.
 func (c *Credentials) read(secret observed.Secret, namespace, key, path string) string {
 	value, ok := secret.Value(key)
-	switch {
-	case ok:
-		return value
-	case !secret.Live():
-		c.problemf(condition.ReasonSecretNotFound, "Secret %s in namespace %s (%s) is not there: create it with the key %s", secret.Name, namespace, path, key)
-	default:
-		c.problemf(condition.ReasonSecretKeyMissing, "Secret %s in namespace %s (%s) has no value under key %s: add it", secret.Name, namespace, path, key)
+	if !ok {
+		c.Problems = append(c.Problems, missing(secret, namespace, key, path))
 	}
 
-	return ""
+	return value
 }
 
 func (c *Credentials) problemf(reason, format string, args ...any) {

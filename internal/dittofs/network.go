@@ -22,7 +22,8 @@ import (
 // portAPI is the name of the REST API's port, on the container and on Services.
 const portAPI = "api"
 
-// Network builds the server's Services and its NetworkPolicy.
+// Network builds the server's Services, what scrapes its metrics, and its
+// NetworkPolicy.
 func Network(srv *server.Server, seen *observed.State) []desired.Object {
 	api := corev1ac.ServicePort().WithName(portAPI).WithProtocol(corev1.ProtocolTCP).
 		WithPort(srv.Spec.ControlPlane.Port).WithTargetPort(intstr.FromString(portAPI))
@@ -41,6 +42,12 @@ func Network(srv *server.Server, seen *observed.State) []desired.Object {
 	}
 	if smb := srv.Spec.Adapters.SMB; *smb.Enabled {
 		add(server.KeySMBService, service(srv, server.KeySMBService, srv.Spec.AdapterServices, adapterPort("smb", smb.ServicePort, smb.Port)))
+	}
+	if *srv.Spec.Metrics.Enabled {
+		objects = append(objects, metricsService(srv, seen))
+	}
+	if srv.WantsMonitor() && seen.MonitoringServed {
+		objects = append(objects, serviceMonitor(srv, seen))
 	}
 	if *srv.Spec.NetworkPolicy.Enabled {
 		objects = append(objects, networkPolicy(srv, seen))
@@ -82,6 +89,9 @@ func networkPolicy(srv *server.Server, seen *observed.State) desired.Object {
 	if smb := srv.Spec.Adapters.SMB; *smb.Enabled {
 		rule.WithPorts(policyPort(intstr.FromInt32(smb.Port)))
 	}
+	if m := srv.Spec.Metrics; *m.Enabled {
+		rule.WithPorts(policyPort(intstr.FromInt32(m.Port)))
+	}
 	for _, peer := range srv.Spec.NetworkPolicy.From {
 		ac, err := as[networkingv1ac.NetworkPolicyPeerApplyConfiguration](peer)
 		if err != nil {
@@ -108,7 +118,11 @@ func Endpoints(srv *server.Server) v1alpha1.EndpointsStatus {
 		return net.JoinHostPort(srv.Identity(k).Name+"."+srv.Namespace+".svc", strconv.Itoa(int(port)))
 	}
 
-	e := v1alpha1.EndpointsStatus{API: "http://" + address(server.KeyAPIService, srv.Spec.ControlPlane.Port)}
+	scheme := "http"
+	if srv.Spec.ControlPlane.CertSecretName != "" {
+		scheme = "https"
+	}
+	e := v1alpha1.EndpointsStatus{API: scheme + "://" + address(server.KeyAPIService, srv.Spec.ControlPlane.Port)}
 	if nfs := srv.Spec.Adapters.NFS; *nfs.Enabled {
 		e.NFS = address(server.KeyNFSService, nfs.ServicePort)
 	}

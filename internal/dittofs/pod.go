@@ -17,24 +17,6 @@ import (
 // The user and group of the server's image (dittofs v0.29.0 Dockerfile).
 const serverUser int64 = 65532
 
-// Names of volumes that are no claims, and where they are mounted.
-const (
-	volumeConfig     = "config"
-	volumePostgresCA = "postgres-ca"
-
-	mountConfig     = "/config"
-	mountPostgresCA = "/postgres-ca"
-
-	postgresCAFile = mountPostgresCA + "/" + server.CACertificateKey
-)
-
-// claimMounts are where the claims are mounted, the operator's.
-var claimMounts = map[string]string{ //nolint:gochecknoglobals // A constant in all but syntax.
-	server.ClaimControlPlane: "/data/controlplane",
-	server.ClaimMetadata:     "/data/store/metadata",
-	server.ClaimContent:      "/data/store/block",
-}
-
 // waitScript waits until PostgreSQL answers a query that is made with the
 // server's own credentials: the server itself does not retry (dittofs v0.29.0
 // exits at once), and pg_isready alone does not log in.
@@ -61,24 +43,27 @@ func podTemplate(srv *server.Server, seen *observed.State, db *database.Plan, cr
 		WithContainers(serverContainer(srv, db, creds, srv.Image(observed.RunningImage(sts, "containers", observed.ContainerName)), claims)).
 		WithVolumes(corev1ac.Volume().WithName(volumeConfig).
 			WithConfigMap(corev1ac.ConfigMapVolumeSource().WithName(srv.Identity(server.KeyConfig).Name)))
-	for _, s := range srv.Input.Defaults.ImagePullSecrets {
-		spec.WithImagePullSecrets(corev1ac.LocalObjectReference().WithName(s.Name))
-	}
 	if db.Connection != nil {
-		spec.WithInitContainers(waitContainer(srv, db.Connection, srv.WaitImage(observed.RunningImage(sts, "initContainers", observed.WaitContainerName))))
-		if db.Connection.CASecret.Name != "" {
-			spec.WithVolumes(caVolume(db.Connection.CASecret.Name))
-		}
+		spec.WithInitContainers(waitContainer(srv, db, srv.WaitImage(observed.RunningImage(sts, "initContainers", observed.WaitContainerName))))
+	}
+	for _, f := range mounts(srv, db) {
+		spec.WithVolumes(f.asVolume())
 	}
 	if err := resources(srv, spec); err != nil {
+		return nil, err
+	}
+	if err := customise(srv, spec); err != nil {
 		return nil, err
 	}
 	if err := secure(srv, spec); err != nil {
 		return nil, err
 	}
 
+	// The server's own labels and annotations win (R23).
 	template := corev1ac.PodTemplateSpec().
+		WithLabels(srv.Spec.Pod.Labels).
 		WithLabels(srv.Labels("server")).
+		WithAnnotations(srv.Spec.Pod.Annotations).
 		WithAnnotations(map[string]string{
 			server.AnnotationConfigHash: hash,
 			server.AnnotationDatabase:   db.ID,
@@ -103,18 +88,19 @@ func serverContainer(srv *server.Server, db *database.Plan, creds *Credentials, 
 			value("DITTOFS_DATABASE_TYPE", databaseType(db.ID)),
 		).
 		WithVolumeMounts(corev1ac.VolumeMount().WithName(volumeConfig).WithMountPath(mountConfig).WithReadOnly(true)).
-		WithStartupProbe(probe("/health", 0, 5, 30)).
-		WithLivenessProbe(probe("/health", 15, 10, 3)).
-		WithReadinessProbe(probe("/health/ready", 10, 5, 3)).
+		WithStartupProbe(probe(srv, "/health", 0, 5, 30)).
+		WithLivenessProbe(probe(srv, "/health", 15, 10, 3)).
+		WithReadinessProbe(probe(srv, "/health/ready", 10, 5, 3)).
 		// Lets load balancers notice before connections are closed.
 		WithLifecycle(corev1ac.Lifecycle().WithPreStop(corev1ac.LifecycleHandler().
 			WithExec(corev1ac.ExecAction().WithCommand("sh", "-c", "sleep 5"))))
 
+	c.WithEnv(identityEnv(srv)...)
 	if db.Connection != nil {
 		c.WithEnv(serverEnv(db.Connection)...)
-		if db.Connection.CASecret.Name != "" {
-			c.WithVolumeMounts(caMount())
-		}
+	}
+	for _, f := range mounts(srv, db) {
+		c.WithVolumeMounts(f.asMount())
 	}
 	for _, name := range claims {
 		c.WithVolumeMounts(corev1ac.VolumeMount().WithName(name).WithMountPath(claimMounts[name]))
@@ -137,19 +123,21 @@ func serverEnv(c *database.Connection) []*corev1ac.EnvVarApplyConfiguration {
 
 // waitContainer waits for PostgreSQL with the server's own credentials and TLS
 // (R12).
-func waitContainer(srv *server.Server, conn *database.Connection, image string) *corev1ac.ContainerApplyConfiguration {
+func waitContainer(srv *server.Server, db *database.Plan, image string) *corev1ac.ContainerApplyConfiguration {
 	c := corev1ac.Container().
 		WithName(observed.WaitContainerName).
 		WithImage(image).
 		WithCommand("sh", "-c", waitScript).
-		WithEnv(connectionEnv(conn, "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT")...).
+		WithEnv(connectionEnv(db.Connection, "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT")...).
 		WithEnv(
 			value("PGCONNECT_TIMEOUT", "5"),
 			value("WAIT_SECONDS", strconv.Itoa(int(srv.WaitTimeout().Seconds()))),
 		).
 		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError)
-	if conn.CASecret.Name != "" {
-		c.WithVolumeMounts(caMount())
+	for _, f := range mounts(srv, db) {
+		if f.volume == volumePostgresCA {
+			c.WithVolumeMounts(f.asMount())
+		}
 	}
 
 	return c
@@ -195,27 +183,39 @@ func value(name, value string) *corev1ac.EnvVarApplyConfiguration {
 	return corev1ac.EnvVar().WithName(name).WithValue(value)
 }
 
-// caVolume holds the certificate of the database's authority, and nothing else
-// of that Secret (R11).
-func caVolume(secret string) *corev1ac.VolumeApplyConfiguration {
-	return corev1ac.Volume().WithName(volumePostgresCA).WithSecret(corev1ac.SecretVolumeSource().
-		WithSecretName(secret).
-		WithItems(corev1ac.KeyToPath().WithKey(server.CACertificateKey).WithPath(server.CACertificateKey)))
+// identityEnv holds the passwords that the server shows to others. It stores
+// that of LDAP when it first starts with it.
+func identityEnv(srv *server.Server) []*corev1ac.EnvVarApplyConfiguration {
+	var env []*corev1ac.EnvVarApplyConfiguration
+	if ldap := srv.Spec.Identity.LDAP; *ldap.Enabled && ldap.BindPasswordSecretRef != nil {
+		env = append(env, fromSecret("DITTOFS_LDAP_BIND_PASSWORD", ldap.BindPasswordSecretRef.Name, ldap.BindPasswordSecretRef.Key))
+	}
+	krb := srv.Spec.Identity.Kerberos
+	if ref := krb.MachineAccount.SecretRef; *krb.Enabled && *krb.MachineAccount.Enabled && ref != nil {
+		env = append(env, fromSecret("DITTOFS_KERBEROS_MACHINE_ACCOUNT_SECRET", ref.Name, ref.Key))
+	}
+
+	return env
 }
 
-func caMount() *corev1ac.VolumeMountApplyConfiguration {
-	return corev1ac.VolumeMount().WithName(volumePostgresCA).WithMountPath(mountPostgresCA).WithReadOnly(true)
-}
-
-func probe(path string, initialDelay, period, failures int32) *corev1ac.ProbeApplyConfiguration {
-	p := corev1ac.Probe().
-		WithHTTPGet(corev1ac.HTTPGetAction().WithPath(path).WithPort(intstr.FromString(portAPI))).
-		WithPeriodSeconds(period).WithTimeoutSeconds(5).WithFailureThreshold(failures)
+// probe the REST API. The kubelet has no client certificate: where one is asked
+// for, it only sees whether the port is open.
+func probe(srv *server.Server, path string, initialDelay, period, failures int32) *corev1ac.ProbeApplyConfiguration {
+	p := corev1ac.Probe().WithPeriodSeconds(period).WithTimeoutSeconds(5).WithFailureThreshold(failures)
 	if initialDelay > 0 {
 		p.WithInitialDelaySeconds(initialDelay)
 	}
 
-	return p
+	port := intstr.FromString(portAPI)
+	if srv.Spec.ControlPlane.ClientCASecretName != "" {
+		return p.WithTCPSocket(corev1ac.TCPSocketAction().WithPort(port))
+	}
+	get := corev1ac.HTTPGetAction().WithPath(path).WithPort(port)
+	if srv.Spec.ControlPlane.CertSecretName != "" {
+		get.WithScheme(corev1.URISchemeHTTPS)
+	}
+
+	return p.WithHTTPGet(get)
 }
 
 // resources of the server are the init container's as well: where a quota asks

@@ -104,7 +104,8 @@ func judged(template *corev1ac.PodTemplateSpecApplyConfiguration) *corev1ac.PodT
 	}
 	spec := template.Spec
 
-	return corev1ac.PodTemplateSpec().WithSpec(&corev1ac.PodSpecApplyConfiguration{
+	// An annotation may still say which AppArmor profile is used.
+	return corev1ac.PodTemplateSpec().WithAnnotations(template.Annotations).WithSpec(&corev1ac.PodSpecApplyConfiguration{
 		SecurityContext: spec.SecurityContext,
 		HostNetwork:     spec.HostNetwork,
 		HostPID:         spec.HostPID,

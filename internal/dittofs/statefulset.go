@@ -29,6 +29,8 @@ type Workload struct {
 	// Waits tells that the live pod template is kept for now: the file that the
 	// new one would start with is on its way.
 	Waits bool
+	// Rolls tells that the pod is restarted by what is composed now.
+	Rolls bool
 	// Start tells that the StatefulSet is composed: it is live, or may be
 	// created now (R1).
 	Start bool
@@ -54,14 +56,15 @@ func NewWorkload(srv *server.Server, seen *observed.State, db *database.Plan, cr
 	w := &Workload{}
 	w.Keep = live.Live() && keeps(seen, db, creds, cfg)
 	w.Waits = live.Live() && !w.Keep && !cfg.Stored()
-	w.Start = live.Live() || (db.Usable && !db.Refused && creds.Stored && cfg.Hash != "")
+	w.Start = live.Live() || (db.Usable && !db.Refused && creds.Stored && cfg.Hash != "" && claimable(srv, seen))
 
 	claims := claimTemplates(srv)
-	w.Storage = storageUpToDate(srv, live, claims)
+	w.Storage = storageUpToDate(srv, seen, claims)
 	template, err := podTemplate(srv, seen, db, creds, cfg.Hash, claimsInForce(live, claims))
 	if err != nil {
 		return nil, err
 	}
+	w.Rolls = live.Live() && !w.Keep && !w.Waits && rolls(live, template)
 	w.object = statefulSet(srv, live, template, claims, w.Keep || w.Waits)
 
 	return w, nil
@@ -78,6 +81,24 @@ func keeps(seen *observed.State, db *database.Plan, creds *Credentials, cfg *Con
 	_, running := seen.Running()
 
 	return running != "" && running != db.ID && !db.Usable
+}
+
+// claimable tells that the pod's volumes can be claimed, or are already. A
+// claim template cannot be corrected later.
+func claimable(srv *server.Server, seen *observed.State) bool {
+	return seen.Claim().Live() || seen.StorageClass(srv.Spec.Storage.StorageClassName)
+}
+
+// rolls tells that a template restarts a live pod, as far as its annotations
+// and its image show; the API server's word on the rest comes with its answer.
+func rolls(live observed.Object, template *corev1ac.PodTemplateSpecApplyConfiguration) bool {
+	for name, value := range template.Annotations {
+		if live.Text("spec", "template", "metadata", "annotations", name) != value {
+			return true
+		}
+	}
+
+	return observed.RunningImage(live, "containers", observed.ContainerName) != *template.Spec.Containers[0].Image
 }
 
 func statefulSet(srv *server.Server, live observed.Object, template *corev1ac.PodTemplateSpecApplyConfiguration, claims []*corev1ac.PersistentVolumeClaimApplyConfiguration, keep bool) desired.Object {
@@ -193,13 +214,29 @@ func claimsInForce(live observed.Object, wanted []*corev1ac.PersistentVolumeClai
 	return names
 }
 
+// missingClasses are the StorageClasses that volumes are to be claimed from and
+// that do not exist. Nothing is claimed from them: a claim cannot be corrected.
+func missingClasses(srv *server.Server, seen *observed.State) []condition.Problem {
+	var problems []condition.Problem
+	own, cluster := !seen.StatefulSet().Live() && !seen.Claim().Live(), !seen.Cluster().Live()
+	for _, name := range srv.StorageClasses(own, cluster) {
+		if !seen.StorageClass(&name) {
+			problems = append(problems, condition.Problem{Reason: condition.ReasonStorageClassNotFound, Message: fmt.Sprintf(
+				"StorageClass %s is not there, and no volume is claimed until it is: create it, or name another (kubectl get storageclass lists them)", name)})
+		}
+	}
+
+	return problems
+}
+
 // storageUpToDate compares the claim templates in force with those that the
 // spec asks for, and says what a person can do about a difference: claim
 // templates cannot be changed, and claims only grow.
-func storageUpToDate(srv *server.Server, live observed.Object, wanted []*corev1ac.PersistentVolumeClaimApplyConfiguration) condition.Condition {
+func storageUpToDate(srv *server.Server, seen *observed.State, wanted []*corev1ac.PersistentVolumeClaimApplyConfiguration) condition.Condition {
 	ok := condition.True(condition.TypeStorageUpToDate, condition.ReasonMatches, "The volumes are as the spec asks")
+	live, problems := seen.StatefulSet(), missingClasses(srv, seen)
 	if !live.Live() {
-		return ok
+		return condition.FromProblems(ok, problems)
 	}
 
 	inForce := map[string]observed.Object{}
@@ -208,7 +245,6 @@ func storageUpToDate(srv *server.Server, live observed.Object, wanted []*corev1a
 	}
 
 	recreate := fmt.Sprintf("kubectl -n %s delete statefulset %s --cascade=orphan (the volumes and the running pod stay, and the StatefulSet is composed anew)", srv.Namespace, srv.Name)
-	var problems []condition.Problem
 	differs := func(reason, format string, args ...any) {
 		problems = append(problems, condition.Problem{Reason: reason, Message: fmt.Sprintf(format, args...)})
 	}

@@ -14,6 +14,9 @@ import (
 	"github.com/dittofs/function-dittoserver/pkg/percona"
 )
 
+// monitoringAPI serves ServiceMonitors, if the Prometheus operator is installed.
+const monitoringAPI = "v1.monitoring.coreos.com"
+
 // A State is everything that is known about what exists.
 type State struct {
 	// Namespace of the server.
@@ -25,12 +28,17 @@ type State struct {
 	PerconaServed bool
 	// PerconaKnown tells that PerconaServed is an answer.
 	PerconaKnown bool
+	// MonitoringServed tells that ServiceMonitors can be composed.
+	MonitoringServed bool
+	// MonitoringKnown tells that MonitoringServed is an answer.
+	MonitoringKnown bool
 
 	srv      *server.Server
 	req      *fnv1.RunFunctionRequest
 	asked    map[string]*fnv1.ResourceSelector
 	objects  map[server.Key]Object
 	secrets  map[string]Object
+	classes  map[string]Object
 	claim    Object
 	wantsDB  bool
 	standing map[server.Key]Standing
@@ -46,6 +54,7 @@ func From(req *fnv1.RunFunctionRequest, srv *server.Server) *State {
 		asked:    map[string]*fnv1.ResourceSelector{},
 		objects:  map[server.Key]Object{},
 		secrets:  map[string]Object{},
+		classes:  map[string]Object{},
 		standing: map[server.Key]Standing{},
 	}
 
@@ -58,6 +67,8 @@ func From(req *fnv1.RunFunctionRequest, srv *server.Server) *State {
 	s.askForClaim()
 	s.askForSecrets()
 	s.askForCluster()
+	s.askForMonitor()
+	s.askForStorageClasses()
 
 	for k, o := range s.objects {
 		s.standing[k] = s.judge(k, o)
@@ -94,6 +105,12 @@ func (s *State) StatefulSet() Object { return s.Get(server.KeyStatefulSet) }
 // Secret of a name in the server's namespace. Only Secrets that the spec, or
 // what exists, leads to are known.
 func (s *State) Secret(name string) Secret { return Secret{Name: name, Object: s.secrets[name]} }
+
+// StorageClass tells whether volumes can be claimed from a StorageClass: it is
+// there, or it is the cluster's default, or nothing is claimed offline.
+func (s *State) StorageClass(name *string) bool {
+	return name == nil || *name == "" || s.Offline || s.classes[*name].Live()
+}
 
 // Claim is the volume that the server's control plane lives on. It is asked
 // for only when there is no StatefulSet to tell that the server has run.
@@ -159,6 +176,12 @@ func (s *State) askForSecrets() {
 			s.askForSecret(ref.CASecretRef.Name)
 		}
 	}
+	for _, ref := range s.srv.References() {
+		s.askForSecret(ref.Secret)
+	}
+	for _, ref := range s.srv.BackupCredentials() {
+		s.askForSecret(ref.Secret)
+	}
 }
 
 func (s *State) askForSecret(name string) {
@@ -199,9 +222,7 @@ func (s *State) askForCluster() {
 		return
 	}
 
-	api := s.ask("api/perconapgclusters", "apiregistration.k8s.io/v1", "APIService", "", percona.APIService)
-	s.PerconaServed = api.Live() || s.Offline
-	s.PerconaKnown = api.Presence != Unknown && s.Namespace.Presence != Unknown
+	s.PerconaServed, s.PerconaKnown = s.askForAPI("api/perconapgclusters", percona.APIService)
 	if s.PerconaServed {
 		s.objects[server.KeyCluster] = s.find(server.KeyCluster)
 
@@ -210,6 +231,38 @@ func (s *State) askForCluster() {
 	s.objects[server.KeyCluster] = Object{Presence: Unknown}
 	if s.PerconaKnown {
 		s.objects[server.KeyCluster] = Object{Presence: Absent}
+	}
+}
+
+// askForMonitor looks for the ServiceMonitor, whose kind may not be served.
+func (s *State) askForMonitor() {
+	if !s.srv.WantsMonitor() {
+		return
+	}
+	if composed, ok := s.composed(server.KeyServiceMonitor); ok {
+		s.objects[server.KeyServiceMonitor] = composed
+		s.MonitoringServed, s.MonitoringKnown = true, true
+
+		return
+	}
+	s.MonitoringServed, s.MonitoringKnown = s.askForAPI("api/servicemonitors", monitoringAPI)
+	if s.MonitoringServed {
+		s.objects[server.KeyServiceMonitor] = s.find(server.KeyServiceMonitor)
+	}
+}
+
+// askForAPI finds out whether an optional kind is served: asking for an object
+// of a kind that is not makes Crossplane abort (R8).
+func (s *State) askForAPI(name, apiService string) (served, known bool) {
+	api := s.ask(name, "apiregistration.k8s.io/v1", "APIService", "", apiService)
+
+	return api.Live() || s.Offline, api.Presence != Unknown && s.Namespace.Presence != Unknown
+}
+
+// askForStorageClasses that volumes are still to be claimed from.
+func (s *State) askForStorageClasses() {
+	for _, name := range s.srv.StorageClasses(!s.objects[server.KeyStatefulSet].Composed, !s.objects[server.KeyCluster].Composed) {
+		s.classes[name] = s.ask("storageclass/"+name, "storage.k8s.io/v1", "StorageClass", "", name)
 	}
 }
 

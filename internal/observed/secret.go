@@ -1,6 +1,9 @@
 package observed
 
-import "encoding/base64"
+import (
+	"encoding/base64"
+	"slices"
+)
 
 // A Secret that was asked for.
 type Secret struct {
@@ -14,6 +17,9 @@ type Secret struct {
 func (s Secret) Value(key string) (value string, ok bool) {
 	return SecretValue(s.Object, key)
 }
+
+// Has a key in its data, be the value empty.
+func (s Secret) Has(key string) bool { return slices.Contains(s.Keys("data"), key) }
 
 // SecretValue is the value of a key of a Secret's data. It is not ok if there
 // is none, if it is empty, or if it cannot be read.

@@ -67,7 +67,7 @@ func (s *State) judge(k server.Key, o Object) Standing {
 // person can do about each.
 func (s *State) Taken() error {
 	var errs field.ErrorList
-	for _, k := range append(s.srv.Keys(), server.KeyCluster) {
+	for _, k := range append(s.srv.Keys(), server.KeyCluster, server.KeyServiceMonitor) {
 		if s.standing[k] != Foreign {
 			continue
 		}
@@ -76,7 +76,7 @@ func (s *State) Taken() error {
 		remedy := fmt.Sprintf("to hand it over to this server, run: kubectl -n %s annotate %s %s %s=%s %s=%s; else rename or remove it, or give the server another name",
 			s.srv.Namespace, resourceArg(id), id.Name, server.AnnotationAdopt, s.srv.Name, server.AnnotationKey, k)
 		c, controlled := s.objects[k].Controller()
-		if xr := s.srv.XR; controlled && c.Text("kind") == xr.Kind && c.Text("name") == xr.Name {
+		if controlled && s.namesake(c) {
 			errs = append(errs, field.Forbidden(field.NewPath("metadata", "name"), what+" is left from an earlier server of this name and about to be let go of: wait a moment"))
 
 			continue
@@ -88,6 +88,15 @@ func (s *State) Taken() error {
 	}
 
 	return errs.ToAggregate()
+}
+
+// namesake tells that an owner is an earlier XR of the very kind and name. (The
+// DittoFS operator's DittoServer is of another group.)
+func (s *State) namesake(owner Object) bool {
+	xr := s.srv.XR
+	theirs := schema.FromAPIVersionAndKind(owner.Text("apiVersion"), owner.Text("kind")).GroupKind()
+
+	return owner.Text("name") == xr.Name && theirs == schema.FromAPIVersionAndKind(xr.APIVersion, xr.Kind).GroupKind()
 }
 
 // Missing says that the namespace to compose in does not exist: every apply
@@ -108,7 +117,7 @@ func (s *State) Missing() error {
 // under their key: applying ours over them would leak or break them.
 func (s *State) Mismatched() error {
 	var errs field.ErrorList
-	for _, k := range append(s.srv.Keys(), server.KeyCluster) {
+	for _, k := range append(s.srv.Keys(), server.KeyCluster, server.KeyServiceMonitor) {
 		r, ok := s.req.GetObserved().GetResources()[string(k)]
 		if !ok {
 			continue
@@ -131,6 +140,8 @@ func resourceArg(id server.Identity) string {
 	switch id.Kind {
 	case "PerconaPGCluster":
 		return "perconapgcluster.pgv2.percona.com"
+	case "ServiceMonitor":
+		return "servicemonitor.monitoring.coreos.com"
 	case "NetworkPolicy":
 		return "networkpolicy"
 	case "StatefulSet":

@@ -22,6 +22,8 @@ const (
 	KeyAPIService       Key = "api-service"
 	KeyNFSService       Key = "nfs-service"
 	KeySMBService       Key = "smb-service"
+	KeyMetricsService   Key = "metrics-service"
+	KeyServiceMonitor   Key = "service-monitor"
 	KeyNetworkPolicy    Key = "network-policy"
 	KeyConnection       Key = "connection"
 	KeyStatefulSet      Key = "statefulset"
@@ -37,6 +39,10 @@ const (
 	// recognised (R23).
 	LabelServer = "dittofs.io/server"
 
+	// LabelMetrics marks the Service that a ServiceMonitor selects, the
+	// operator's.
+	LabelMetrics = "dittofs.io/metrics-service"
+
 	// AnnotationKey is Crossplane's own: the key of a composed object.
 	AnnotationKey = "crossplane.io/composition-resource-name"
 	// AnnotationAdopt on an object, with the server's name, permits taking it
@@ -46,6 +52,12 @@ const (
 	AnnotationConfigHash = "dittofs.io/config-hash"
 	// AnnotationDatabase on the pod template says what the pod runs on (R22).
 	AnnotationDatabase = "dittofs.io/database"
+)
+
+// Kinds that several objects have.
+const (
+	kindSecret  = "Secret"
+	kindService = "Service"
 )
 
 // Keys of Secrets.
@@ -88,23 +100,27 @@ func (s *Server) Identity(k Key) Identity {
 	case KeyCluster:
 		return Identity{k, percona.APIVersion, percona.Kind, percona.ClusterName(s.Name)}
 	case KeyJWTSecret:
-		return Identity{k, "v1", "Secret", s.Name + "-jwt-secret"}
+		return Identity{k, "v1", kindSecret, s.Name + "-jwt-secret"}
 	case KeyAdminCredentials:
-		return Identity{k, "v1", "Secret", s.Name + "-admin-bootstrap-credentials"}
+		return Identity{k, "v1", kindSecret, s.Name + "-admin-bootstrap-credentials"}
 	case KeyConfig:
 		return Identity{k, "v1", "ConfigMap", s.Name + "-config"}
 	case KeyHeadlessService:
-		return Identity{k, "v1", "Service", s.Name + "-headless"}
+		return Identity{k, "v1", kindService, s.Name + "-headless"}
 	case KeyAPIService:
-		return Identity{k, "v1", "Service", s.Name + "-api"}
+		return Identity{k, "v1", kindService, s.Name + "-api"}
 	case KeyNFSService:
-		return Identity{k, "v1", "Service", s.Name + "-adapter-nfs"}
+		return Identity{k, "v1", kindService, s.Name + "-adapter-nfs"}
 	case KeySMBService:
-		return Identity{k, "v1", "Service", s.Name + "-adapter-smb"}
+		return Identity{k, "v1", kindService, s.Name + "-adapter-smb"}
+	case KeyMetricsService:
+		return Identity{k, "v1", kindService, s.Name + "-metrics"}
+	case KeyServiceMonitor:
+		return Identity{k, "monitoring.coreos.com/v1", "ServiceMonitor", s.Name + "-metrics"}
 	case KeyNetworkPolicy:
 		return Identity{k, "networking.k8s.io/v1", "NetworkPolicy", s.Name + "-baseline"}
 	case KeyConnection:
-		return Identity{k, "v1", "Secret", s.Name + "-connection"}
+		return Identity{k, "v1", kindSecret, s.Name + "-connection"}
 	case KeyStatefulSet:
 		return Identity{k, "apps/v1", "StatefulSet", s.Name}
 	}
@@ -112,8 +128,8 @@ func (s *Server) Identity(k Key) Identity {
 	return Identity{Key: k}
 }
 
-// Keys of the objects that the spec asks for, sooner or later, but for the
-// database cluster.
+// Keys of the objects that the spec asks for, sooner or later, but for those
+// whose kind need not be served: the database cluster and the ServiceMonitor.
 func (s *Server) Keys() []Key {
 	keys := []Key{
 		KeyJWTSecret, KeyAdminCredentials, KeyConnection, KeyConfig,
@@ -125,11 +141,19 @@ func (s *Server) Keys() []Key {
 	if *s.Spec.Adapters.SMB.Enabled {
 		keys = append(keys, KeySMBService)
 	}
+	if *s.Spec.Metrics.Enabled {
+		keys = append(keys, KeyMetricsService)
+	}
 	if *s.Spec.NetworkPolicy.Enabled {
 		keys = append(keys, KeyNetworkPolicy)
 	}
 
 	return keys
+}
+
+// WantsMonitor tells whether a ServiceMonitor is asked for.
+func (s *Server) WantsMonitor() bool {
+	return *s.Spec.Metrics.Enabled && *s.Spec.Metrics.ServiceMonitor.Enabled
 }
 
 // ClaimName of the volume that a claim template gives the server's pod.

@@ -1,54 +1,45 @@
 package server
 
 import (
-	"fmt"
-	"net/netip"
-	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/robfig/cron/v3"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
-	"github.com/dittofs/function-dittoserver/pkg/percona"
-)
-
-// Formats that have no parser of their own.
-var (
-	sqlitePath   = regexp.MustCompile(`^/data/controlplane/[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$`)
-	databaseName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
-	crVersion    = regexp.MustCompile(`^([3-9]|[1-9][0-9]+)\.[0-9]+\.[0-9]+$|^2\.(9|[1-9][0-9]+)\.[0-9]+$`)
 )
 
 // validate everything that would abort Crossplane's apply or break the pod
 // (R9). Much of it the schema has checked already, but not for an XR that is
 // rendered offline.
 func (s *Server) validate() error {
-	var errs field.ErrorList
 	spec := field.NewPath("spec")
 
-	errs = append(errs, s.validateNames()...)
-	errs = append(errs, s.validateStorage(spec.Child("storage"))...)
-	errs = append(errs, s.validateDatabase(spec)...)
-	errs = append(errs, s.validateIdentity(spec.Child("identity"))...)
-	errs = append(errs, s.validateNetwork(spec)...)
-	errs = append(errs, s.validatePod(spec)...)
-	if *s.Spec.Percona.Enabled {
-		errs = append(errs, s.validatePercona(spec.Child("percona"))...)
-	}
-	errs = append(errs, s.validateImages(spec)...)
-	errs = append(errs, s.validateInput()...)
-
-	return errs.ToAggregate()
+	return slices.Concat(
+		s.validateNames(),
+		s.validateStorage(spec.Child("storage")),
+		s.validateDatabase(spec),
+		s.validateControlPlane(spec.Child("controlPlane")),
+		s.validateIdentity(spec.Child("identity")),
+		s.validateNetwork(spec),
+		s.validateMetrics(spec.Child("metrics")),
+		validateConfig(spec.Child("config"), s.Spec.Config),
+		s.validateServer(spec),
+		s.validatePod(spec.Child("pod")),
+		s.validatePercona(spec.Child("percona")),
+		s.validateImages(spec),
+		s.validateSnapshotPolicies(spec.Child("snapshotPolicies")),
+		s.validateInput(),
+	).ToAggregate()
 }
 
 func (s *Server) validateNames() field.ErrorList {
@@ -93,114 +84,9 @@ func (s *Server) validateStorage(p *field.Path) field.ErrorList {
 	return append(errs, validateObjectName(p.Child("storageClassName"), storage.StorageClassName)...)
 }
 
-func (s *Server) validateDatabase(spec *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	p, db := spec.Child("database"), s.Spec.Database
-	managed := *s.Spec.Percona.Enabled
-
-	errs = append(errs, validateEnum(p.Child("type"), db.Type, v1alpha1.DatabaseTypeSQLite, v1alpha1.DatabaseTypePostgres)...)
-	if db.AllowChangeTo != "" {
-		errs = append(errs, validateEnum(p.Child("allowChangeTo"), db.AllowChangeTo, v1alpha1.DatabaseSQLite, v1alpha1.DatabaseExternal, v1alpha1.DatabasePercona)...)
-	}
-	if file := db.SQLite.Path; path.Clean(file) != file || !sqlitePath.MatchString(file) {
-		errs = append(errs, field.Invalid(p.Child("sqlite", "path"), file, "must be a path below /data/controlplane/, the volume that is kept, of letters, digits, '.', '_' and '-'"))
-	}
-
-	ref, refPath := db.PostgresSecretRef, p.Child("postgresSecretRef")
-	switch {
-	case ref == nil && db.Type == v1alpha1.DatabaseTypePostgres && !managed:
-		errs = append(errs, field.Required(refPath, "database.type postgres needs a database: name the Secret that leads to one, or set spec.percona.enabled: true"))
-	case ref != nil && managed:
-		errs = append(errs, field.Forbidden(refPath, "a server has one database: remove it, or set spec.percona.enabled: false"))
-	case ref != nil:
-		errs = append(errs, validateSecretName(refPath.Child("name"), ref.Name)...)
-		if ref.CASecretRef != nil {
-			errs = append(errs, validateSecretName(refPath.Child("caSecretRef", "name"), ref.CASecretRef.Name)...)
-		}
-		if ref.SSLMode != "" {
-			errs = append(errs, validateEnum(refPath.Child("sslMode"), ref.SSLMode, v1alpha1.SSLModes()...)...)
-		}
-		if ref.SSLMode.Verifies() && ref.CASecretRef == nil {
-			errs = append(errs, field.Required(refPath.Child("caSecretRef"), "sslMode "+string(ref.SSLMode)+" checks the server's certificate: name a Secret with the key ca.crt"))
-		}
-	}
-
-	return errs
-}
-
-func (s *Server) validateIdentity(p *field.Path) field.ErrorList {
-	jwt := s.Spec.Identity.JWT
-	errs := validateDuration(p.Child("jwt", "accessTokenDuration"), jwt.AccessTokenDuration)
-	errs = append(errs, validateDuration(p.Child("jwt", "refreshTokenDuration"), jwt.RefreshTokenDuration)...)
-	errs = append(errs, validateSecretKey(p.Child("jwt", "secretRef"), jwt.SecretRef)...)
-
-	return append(errs, validateSecretKey(p.Child("admin", "passwordSecretRef"), s.Spec.Identity.Admin.PasswordSecretRef)...)
-}
-
-func (s *Server) validateNetwork(spec *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	nfs, smb := s.Spec.Adapters.NFS, s.Spec.Adapters.SMB
-	adapters := spec.Child("adapters")
-
-	for _, svc := range []struct {
-		name string
-		typ  corev1.ServiceType
-	}{{"service", s.Spec.Service.Type}, {"adapterServices", s.Spec.AdapterServices.Type}} {
-		errs = append(errs, validateEnum(spec.Child(svc.name, "type"), svc.typ, corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer)...)
-	}
-
-	// The server listens on all of them at once, whatever is declared.
-	listening := map[int32]string{}
-	for _, port := range []struct {
-		path *field.Path
-		port int32
-	}{
-		{spec.Child("controlPlane", "port"), s.Spec.ControlPlane.Port},
-		{adapters.Child("nfs", "port"), nfs.Port},
-		{adapters.Child("smb", "port"), smb.Port},
-	} {
-		errs = append(errs, validatePort(port.path, port.port)...)
-		if other, taken := listening[port.port]; taken {
-			errs = append(errs, field.Invalid(port.path, port.port, "the server already listens on this port, see "+other+"; choose another"))
-		}
-		listening[port.port] = port.path.String()
-	}
-	errs = append(errs, validatePort(adapters.Child("nfs", "servicePort"), nfs.ServicePort)...)
-	for i, peer := range s.Spec.NetworkPolicy.From {
-		errs = append(errs, validatePeer(spec.Child("networkPolicy", "from").Index(i), peer)...)
-	}
-
-	return append(errs, validatePort(adapters.Child("smb", "servicePort"), smb.ServicePort)...)
-}
-
-func validatePeer(p *field.Path, peer networkingv1.NetworkPolicyPeer) field.ErrorList {
-	block := peer.IPBlock
-	switch {
-	case block == nil && peer.PodSelector == nil && peer.NamespaceSelector == nil:
-		return field.ErrorList{field.Required(p, "say who may connect: podSelector, namespaceSelector or ipBlock")}
-	case block == nil:
-		return nil
-	case peer.PodSelector != nil || peer.NamespaceSelector != nil:
-		return field.ErrorList{field.Forbidden(p, "ipBlock cannot be combined with a selector: make two peers of it")}
-	}
-
-	errs := validateCIDR(p.Child("ipBlock", "cidr"), block.CIDR)
-	for i, except := range block.Except {
-		errs = append(errs, validateCIDR(p.Child("ipBlock", "except").Index(i), except)...)
-	}
-
-	return errs
-}
-
-func validateCIDR(p *field.Path, cidr string) field.ErrorList {
-	if _, err := netip.ParsePrefix(cidr); err != nil {
-		return field.ErrorList{field.Invalid(p, cidr, "must be a range of addresses, like 192.0.2.0/24")}
-	}
-
-	return nil
-}
-
-func (s *Server) validatePod(spec *field.Path) field.ErrorList {
+// validateServer checks the server's container, but for what a person adds to
+// its pod.
+func (s *Server) validateServer(spec *field.Path) field.ErrorList {
 	var errs field.ErrorList
 
 	if r := *s.Spec.Replicas; r < 0 || r > 1 {
@@ -211,134 +97,51 @@ func (s *Server) validatePod(spec *field.Path) field.ErrorList {
 	}
 	errs = append(errs, validateEnum(spec.Child("logging", "level"), s.Spec.Logging.Level, "DEBUG", "INFO", "WARN", "ERROR")...)
 	errs = append(errs, validateEnum(spec.Child("logging", "format"), s.Spec.Logging.Format, "text", "json")...)
+	errs = append(errs, validateResources(spec.Child("resources"), s.Spec.Resources)...)
 
-	if r := s.Spec.Resources; r != nil {
-		p := spec.Child("resources")
-		errs = append(errs, validateQuantities(p.Child("requests"), r.Requests)...)
-		errs = append(errs, validateQuantities(p.Child("limits"), r.Limits)...)
-		for name, limit := range r.Limits {
-			if request, ok := r.Requests[name]; ok && request.Cmp(limit) > 0 {
-				errs = append(errs, field.Invalid(p.Child("requests").Key(string(name)), request.String(), "must not be more than the limit "+limit.String()))
-			}
-		}
-		errs = append(errs, validateUnique(p.Child("claims"), r.Claims, func(c corev1.ResourceClaim) string { return c.Name })...)
+	return append(errs, s.validateSecurity(spec)...)
+}
+
+// validateSecurity checks words in the security contexts. Whether they pass is
+// up to the platform's Pod Security level (R13).
+func (s *Server) validateSecurity(spec *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if c := s.Spec.SecurityContext; c != nil {
+		p := spec.Child("securityContext")
+		errs = append(errs, validateProfiles(p, c.SeccompProfile, c.AppArmorProfile)...)
+		errs = append(errs, validateOptionalEnum(p.Child("procMount"), ptr.Deref(c.ProcMount, ""), corev1.DefaultProcMount, corev1.UnmaskedProcMount)...)
 	}
 	if c := s.Spec.PodSecurityContext; c != nil {
-		errs = append(errs, validateUnique(spec.Child("podSecurityContext", "sysctls"), c.Sysctls, func(s corev1.Sysctl) string { return s.Name })...)
-	}
-	slices.SortFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) })
-
-	return errs
-}
-
-func (s *Server) validatePercona(p *field.Path) field.ErrorList {
-	pg := s.Spec.Percona
-	errs := validateSize(p.Child("storageSize"), pg.StorageSize)
-	errs = append(errs, validateObjectName(p.Child("storageClassName"), pg.StorageClassName)...)
-	errs = append(errs, validateEnum(p.Child("updatePolicy"), pg.UpdatePolicy, v1alpha1.UpdateOnCreate, v1alpha1.UpdateAlways)...)
-	errs = append(errs, validateEnum(p.Child("sslMode"), pg.SSLMode, v1alpha1.SSLModeRequire, v1alpha1.SSLModeVerifyCA, v1alpha1.SSLModeVerifyFull)...)
-
-	if r := *pg.Replicas; r < 1 || r > 5 {
-		errs = append(errs, field.Invalid(p.Child("replicas"), r, "must be 1 to 5"))
-	}
-	if !databaseName.MatchString(pg.DatabaseName) || len(pg.DatabaseName) > 63 {
-		errs = append(errs, field.Invalid(p.Child("databaseName"), pg.DatabaseName, "must be lower-case letters, digits and underscores, start with a letter or underscore, and have at most 63 characters"))
-	}
-	if pg.CRVersion != "" && !crVersion.MatchString(pg.CRVersion) {
-		errs = append(errs, field.Invalid(p.Child("crVersion"), pg.CRVersion, "must be a full version of the Percona operator, 2.9.0 or newer"))
-	}
-	if v := pg.PostgresVersion; v != nil && (*v < 14 || *v > 18) {
-		errs = append(errs, field.Invalid(p.Child("postgresVersion"), *v, "must be 14 to 18"))
-	}
-	if *pg.Backup.Enabled {
-		errs = append(errs, validateBackup(p.Child("backup"), pg.Backup)...)
+		p := spec.Child("podSecurityContext")
+		errs = append(errs, validateProfiles(p, c.SeccompProfile, c.AppArmorProfile)...)
+		errs = append(errs, validateOptionalEnum(p.Child("fsGroupChangePolicy"), ptr.Deref(c.FSGroupChangePolicy, ""), corev1.FSGroupChangeOnRootMismatch, corev1.FSGroupChangeAlways)...)
+		errs = append(errs, validateOptionalEnum(p.Child("supplementalGroupsPolicy"), ptr.Deref(c.SupplementalGroupsPolicy, ""), corev1.SupplementalGroupsPolicyMerge, corev1.SupplementalGroupsPolicyStrict)...)
+		errs = append(errs, validateOptionalEnum(p.Child("seLinuxChangePolicy"), ptr.Deref(c.SELinuxChangePolicy, ""), corev1.SELinuxChangePolicyRecursive, corev1.SELinuxChangePolicyMountOption)...)
+		errs = append(errs, validateUnique(p.Child("sysctls"), c.Sysctls, func(s corev1.Sysctl) string { return s.Name })...)
 	}
 
 	return errs
 }
 
-func validateBackup(p *field.Path, b v1alpha1.BackupSpec) field.ErrorList {
+func validateProfiles(p *field.Path, seccomp *corev1.SeccompProfile, apparmor *corev1.AppArmorProfile) field.ErrorList {
 	var errs field.ErrorList
-
-	if b.Bucket == "" {
-		errs = append(errs, field.Required(p.Child("bucket"), "backups need a bucket to go to"))
+	if seccomp != nil {
+		errs = append(errs, validateEnum(p.Child("seccompProfile", "type"), seccomp.Type, corev1.SeccompProfileTypeLocalhost, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined)...)
 	}
-	if b.CredentialsSecretRef != nil {
-		errs = append(errs, validateSecretName(p.Child("credentialsSecretRef", "name"), b.CredentialsSecretRef.Name)...)
-	}
-	if *b.RetentionDays < 1 {
-		errs = append(errs, field.Invalid(p.Child("retentionDays"), *b.RetentionDays, "must be at least 1"))
-	}
-
-	fiveFields := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
-	for _, c := range []struct{ name, expr string }{{"fullSchedule", b.FullSchedule}, {"incrSchedule", b.IncrSchedule}} {
-		if _, err := fiveFields.Parse(c.expr); err != nil {
-			errs = append(errs, field.Invalid(p.Child(c.name), c.expr, "must be a cron expression of five fields, like 0 2 * * *: "+err.Error()))
-		}
-	}
-	if b.FullSchedule == b.IncrSchedule {
-		errs = append(errs, field.Invalid(p.Child("incrSchedule"), b.IncrSchedule, "must not fall together with fullSchedule: one backup runs at a time"))
+	if apparmor != nil {
+		errs = append(errs, validateEnum(p.Child("appArmorProfile", "type"), apparmor.Type, corev1.AppArmorProfileTypeLocalhost, corev1.AppArmorProfileTypeRuntimeDefault, corev1.AppArmorProfileTypeUnconfined)...)
 	}
 
 	return errs
 }
 
-// validateImages of the spec against the registries that the platform allows.
-func (s *Server) validateImages(spec *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	allowed := s.Input.Policy.ImageRegistries
-	defaulted := sets.New(s.DatabaseDefaults...)
-	images := spec.Child("percona", "images")
-
-	for _, img := range []struct {
-		path    *field.Path
-		value   string
-		trusted bool
-	}{
-		{spec.Child("image"), s.Spec.Image, s.Spec.Image == ""},
-		{images.Child("postgres"), s.Spec.Percona.Images.Postgres, defaulted.Has("image") || s.platformImage(s.Spec.Percona.Images.Postgres)},
-		{images.Child("pgBackRest"), s.Spec.Percona.Images.PGBackRest, defaulted.Has("backups.pgbackrest.image") || s.platformImage(s.Spec.Percona.Images.PGBackRest)},
-		{images.Child("pgBouncer"), s.Spec.Percona.Images.PGBouncer, defaulted.Has("proxy.pgBouncer.image") || s.platformImage(s.Spec.Percona.Images.PGBouncer)},
-	} {
-		if img.trusted {
-			continue
-		}
-		if strings.ContainsAny(img.value, " \t\r\n") {
-			errs = append(errs, field.Invalid(img.path, img.value, "must not contain white space"))
-		}
-		if len(allowed) > 0 && !slices.ContainsFunc(allowed, func(prefix string) bool {
-			return strings.HasPrefix(img.value, strings.TrimSuffix(prefix, "/")+"/")
-		}) {
-			errs = append(errs, field.NotSupported(img.path, img.value, slices.Sorted(slices.Values(allowed))))
-		}
-	}
-	if pg := s.Spec.Percona; *pg.Enabled {
-		major, told := percona.PostgresMajor(pg.Images.Postgres)
-		switch {
-		case pg.Images.Postgres == "":
-			errs = append(errs, field.Required(images.Child("postgres"), "no image is known for this postgresVersion"))
-		case told && pg.PostgresVersion != nil && major != *pg.PostgresVersion:
-			errs = append(errs, field.Invalid(images.Child("postgres"), pg.Images.Postgres, fmt.Sprintf(
-				"is PostgreSQL %d, and postgresVersion asks for %d: a cluster of the two would not start, make them agree (here, or in the Composition's input for this function)", major, *pg.PostgresVersion)))
-		}
+// validateSnapshotPolicies refuses what the server cannot be told.
+func (s *Server) validateSnapshotPolicies(p *field.Path) field.ErrorList {
+	if len(s.Spec.SnapshotPolicies) == 0 {
+		return nil
 	}
 
-	return errs
-}
-
-// platformImage tells whether the platform team chose the image itself.
-func (s *Server) platformImage(image string) bool {
-	p := s.Input.Percona.Images
-	if image == p.PGBackRest || image == p.PGBouncer {
-		return true
-	}
-	for _, i := range p.Postgres {
-		if i == image {
-			return true
-		}
-	}
-
-	return false
+	return field.ErrorList{field.Forbidden(p, "not supported: the server takes snapshot policies over its REST API only, PUT /api/v1/shares/{name}/snapshot-policy; remove the field")}
 }
 
 func (s *Server) validateInput() field.ErrorList {
@@ -378,6 +181,24 @@ func validateSize(p *field.Path, size string) field.ErrorList {
 	return nil
 }
 
+// validateResources refuses what would make every pod with them invalid.
+func validateResources(p *field.Path, r *corev1.ResourceRequirements) field.ErrorList {
+	if r == nil {
+		return nil
+	}
+	errs := validateQuantities(p.Child("requests"), r.Requests)
+	errs = append(errs, validateQuantities(p.Child("limits"), r.Limits)...)
+	for name, limit := range r.Limits {
+		if request, ok := r.Requests[name]; ok && request.Cmp(limit) > 0 {
+			errs = append(errs, field.Invalid(p.Child("requests").Key(string(name)), request.String(), "must not be more than the limit "+limit.String()))
+		}
+	}
+
+	errs = sorted(errs)
+
+	return append(errs, validateUnique(p.Child("claims"), r.Claims, func(c corev1.ResourceClaim) string { return c.Name })...)
+}
+
 func validateQuantities(p *field.Path, list corev1.ResourceList) field.ErrorList {
 	var errs field.ErrorList
 	for name, q := range list {
@@ -413,6 +234,15 @@ func validateEnum[T ~string](p *field.Path, value T, allowed ...T) field.ErrorLi
 	return field.ErrorList{field.NotSupported(p, value, allowed)}
 }
 
+// validateOptionalEnum takes an empty value for none.
+func validateOptionalEnum[T ~string](p *field.Path, value T, allowed ...T) field.ErrorList {
+	if value == "" {
+		return nil
+	}
+
+	return validateEnum(p, value, allowed...)
+}
+
 func validateObjectName(p *field.Path, name *string) field.ErrorList {
 	if name == nil || *name == "" {
 		return nil
@@ -422,22 +252,50 @@ func validateObjectName(p *field.Path, name *string) field.ErrorList {
 }
 
 func validateSecretName(p *field.Path, name string) field.ErrorList {
-	messages := validation.IsDNS1123Subdomain(name)
-	errs := make(field.ErrorList, 0, len(messages))
-	for _, msg := range messages {
-		errs = append(errs, field.Invalid(p, name, msg))
-	}
-
-	return errs
+	return invalid(p, name, validation.IsDNS1123Subdomain(name))
 }
 
 func validateSecretKey(p *field.Path, ref *v1alpha1.SecretKeyRef) field.ErrorList {
 	if ref == nil {
 		return nil
 	}
-	errs := validateSecretName(p.Child("name"), ref.Name)
-	for _, msg := range validation.IsConfigMapKey(ref.Key) {
-		errs = append(errs, field.Invalid(p.Child("key"), ref.Key, msg))
+
+	return append(validateSecretName(p.Child("name"), ref.Name), invalid(p.Child("key"), ref.Key, validation.IsConfigMapKey(ref.Key))...)
+}
+
+func validateSecretRef(p *field.Path, ref *v1alpha1.LocalSecretRef) field.ErrorList {
+	if ref == nil {
+		return nil
+	}
+
+	return validateSecretName(p.Child("name"), ref.Name)
+}
+
+func validateLabels(p *field.Path, labels map[string]string) field.ErrorList {
+	return sorted(metav1validation.ValidateLabels(labels, p))
+}
+
+func validateAnnotations(p *field.Path, annotations map[string]string) field.ErrorList {
+	return sorted(apivalidation.ValidateAnnotations(annotations, p))
+}
+
+func validateSelector(p *field.Path, selector *metav1.LabelSelector) field.ErrorList {
+	return sorted(metav1validation.ValidateLabelSelector(selector, metav1validation.LabelSelectorValidationOptions{}, p))
+}
+
+// sorted errors of what was walked in any order, as maps are: a condition's
+// text is to be the same every time (R18).
+func sorted(errs field.ErrorList) field.ErrorList {
+	slices.SortFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Error(), b.Error()) })
+
+	return errs
+}
+
+// invalid makes errors of what apimachinery has to say about a value.
+func invalid(p *field.Path, value string, messages []string) field.ErrorList {
+	errs := make(field.ErrorList, 0, len(messages))
+	for _, msg := range messages {
+		errs = append(errs, field.Invalid(p, value, msg))
 	}
 
 	return errs
@@ -446,11 +304,16 @@ func validateSecretKey(p *field.Path, ref *v1alpha1.SecretKeyRef) field.ErrorLis
 // validateUnique refuses a list with repeated keys: for server-side apply that
 // is not an invalid object but a failed request, and Crossplane stops there.
 func validateUnique[T any](p *field.Path, list []T, key func(T) string) field.ErrorList {
+	return validateUniqueKey(p, "name", list, key)
+}
+
+// validateUniqueKey does the same for a list whose key has another name.
+func validateUniqueKey[T any](p *field.Path, name string, list []T, key func(T) string) field.ErrorList {
 	var errs field.ErrorList
 	seen := sets.New[string]()
 	for i, item := range list {
 		if seen.Has(key(item)) {
-			errs = append(errs, field.Duplicate(p.Index(i).Child("name"), key(item)))
+			errs = append(errs, field.Duplicate(p.Index(i).Child(name), key(item)))
 		}
 		seen.Insert(key(item))
 	}

@@ -29,6 +29,7 @@ type Report struct {
 	Seen        *observed.State
 	Database    *database.Plan
 	Credentials *dittofs.Credentials
+	Config      *dittofs.Config
 	Workload    *dittofs.Workload
 	// Held lists what is wanted and not composed yet.
 	Held []server.Key
@@ -58,7 +59,8 @@ func (r *Report) Into(rsp *fnv1.RunFunctionResponse) error {
 // that the XR is not ready, whatever its composed resources are (R15).
 func (r *Report) heldBack() bool {
 	return len(r.Held) > 0 || r.Database.Held || r.Database.Refused || r.Workload.Keep || r.Workload.Waits || !r.Workload.Start ||
-		len(r.Credentials.Problems) > 0 || len(r.Database.Problems) > 0
+		len(r.Credentials.Problems) > 0 || len(r.Config.Problems) > 0 || len(r.Database.Problems) > 0 ||
+		(r.Server.WantsMonitor() && !r.Seen.MonitoringServed)
 }
 
 func (r *Report) conditions() []condition.Condition {
@@ -69,7 +71,7 @@ func (r *Report) conditions() []condition.Condition {
 		r.configReady(),
 		r.Database.Ready,
 		r.Database.UpToDate,
-		condition.True(condition.TypeMonitoringReady, condition.ReasonNotRequested, "No monitoring is asked for"),
+		dittofs.Monitoring(r.Server, r.Seen),
 		progressing,
 		r.Workload.Storage,
 	}
@@ -77,7 +79,7 @@ func (r *Report) conditions() []condition.Condition {
 
 func (r *Report) configReady() condition.Condition {
 	ok := condition.True(condition.TypeConfigReady, condition.ReasonConfigRendered, "The configuration is complete")
-	problems := append(append([]condition.Problem{}, r.Credentials.Problems...), r.Database.Problems...)
+	problems := slices.Concat(r.Credentials.Problems, r.Config.Problems, r.Database.Problems)
 
 	if len(problems) == 0 && !r.Credentials.Stored && !r.Workload.Keep && !r.Seen.StatefulSet().Live() {
 		problems = append(problems, condition.Problem{
@@ -89,7 +91,7 @@ func (r *Report) configReady() condition.Condition {
 		problems = append(problems, r.kept(problems)...)
 	}
 
-	return condition.FromProblems(ok, problems)
+	return condition.FromProblems(ok, append(problems, database.BackupProblems(r.Server, r.Seen)...))
 }
 
 // kept says why the pod is kept as it is, if nothing else does (R3).
@@ -123,7 +125,7 @@ func (r *Report) available() condition.Condition {
 	case !r.Workload.Start && !r.Database.Usable:
 		return not(condition.ReasonWaitingForDatabase, "The server is started once its database can be used, see DatabaseReady")
 	case !r.Workload.Start:
-		return not(condition.ReasonWaitingForConfig, "The server is started once its configuration is complete, see ConfigReady")
+		return not(condition.ReasonWaitingForConfig, "The server is started once its configuration is complete, see "+r.blocking())
 	case *r.Server.Spec.Replicas == 0 && sts.Int("status", "replicas") == 0:
 		return condition.True(condition.TypeAvailable, condition.ReasonStopped, "The server is stopped, as spec.replicas asks")
 	case sts.Int("status", "availableReplicas") > 0:
@@ -145,11 +147,13 @@ func (r *Report) progressing() condition.Condition {
 	case !r.Workload.Start && !r.Database.Usable:
 		return yes(condition.ReasonWaitingForDatabase, "The server waits for its database, see DatabaseReady")
 	case !r.Workload.Start:
-		return yes(condition.ReasonRollingOut, "The server waits for its configuration, see ConfigReady")
+		return yes(condition.ReasonRollingOut, "The server waits for its configuration, see "+r.blocking())
 	case !sts.Live():
 		return yes(condition.ReasonRollingOut, "The StatefulSet is being created")
 	case r.Workload.Waits:
 		return yes(condition.ReasonRollingOut, "The server's pod is rolled out once its new configuration is stored")
+	case r.Workload.Rolls:
+		return yes(condition.ReasonRollingOut, "The server's pod is being rolled out")
 	case r.ready(server.KeyStatefulSet):
 		return condition.False(condition.TypeProgressing, condition.ReasonConverged, "The server runs as it is to run")
 	case sts.Int("status", "replicas") != int64(*r.Server.Spec.Replicas):
@@ -157,6 +161,16 @@ func (r *Report) progressing() condition.Condition {
 	}
 
 	return yes(condition.ReasonRollingOut, "The server's pod is being rolled out")
+}
+
+// blocking is the condition that says why a server is not started whose
+// database can be used.
+func (r *Report) blocking() string {
+	if !r.Workload.Storage.True {
+		return condition.TypeStorageUpToDate
+	}
+
+	return condition.TypeConfigReady
 }
 
 func (r *Report) ready(k server.Key) bool {

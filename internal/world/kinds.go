@@ -36,6 +36,7 @@ var (
 	GVKStorageClass  = storagev1.SchemeGroupVersion.WithKind("StorageClass")
 	GVKAPIService    = schema.GroupVersionKind{Group: "apiregistration.k8s.io", Version: "v1", Kind: "APIService"}
 	GVKCluster       = schema.GroupVersionKind{Group: "pgv2.percona.com", Version: "v2", Kind: "PerconaPGCluster"}
+	GVKMonitor       = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "ServiceMonitor"}
 	GVKServer        = schema.GroupVersionKind{Group: "dittofs.io", Version: "v1alpha1", Kind: "DittoServer"}
 	GVKLegacyServer  = schema.GroupVersionKind{Group: "dittofs.io", Version: "v1alpha1", Kind: "XDittoServer"}
 )
@@ -88,6 +89,7 @@ func newKinds(percona PerconaKind) (map[schema.GroupVersionKind]*kind, error) {
 		{kind{gvk: GVKNetworkPolicy, generation: true, fill: fillNetworkPolicy}, core},
 		{kind{gvk: GVKStorageClass, cluster: true}, core},
 		{kind{gvk: GVKAPIService, cluster: true}, deduced},
+		{kind{gvk: GVKMonitor, generation: true}, deduced},
 		{kind{gvk: GVKServer, statusResource: true, generation: true, judge: judgeServer}, deduced},
 		{kind{gvk: GVKLegacyServer, cluster: true, statusResource: true, generation: true, judge: judgeServer}, deduced},
 		{

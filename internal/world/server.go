@@ -48,7 +48,7 @@ func NewServer(percona PerconaKind) (*Server, error) {
 	return &Server{
 		kinds:    kinds,
 		memo:     &sync.Map{},
-		unserved: map[schema.GroupVersionKind]bool{GVKCluster: true},
+		unserved: map[schema.GroupVersionKind]bool{GVKCluster: true, GVKMonitor: true},
 		objects:  map[Key]*Object{},
 		births:   map[Key]int{},
 	}, nil

@@ -21,7 +21,7 @@ import (
 // promises.
 func FuzzSend(f *testing.F) {
 	fm := crdtest.PerconaFieldManager(f, "")
-	wanted := wantedOf(f, withBackups(), "image")
+	wanted, everything := wantedOf(f, withBackups(), "image"), wantedOf(f, highlyAvailable())
 	for _, change := range []func(*store){
 		func(*store) {},
 		func(s *store) { s.live.SetManagedFields(nil) },
@@ -58,6 +58,7 @@ func FuzzSend(f *testing.F) {
 			return
 		}
 		promises(t, live, wanted, "us")
+		promises(t, live, everything, "us")
 	})
 }
 
@@ -67,10 +68,10 @@ func TestSendGarbled(t *testing.T) {
 	wanted := wantedOf(t, withBackups(), "image")
 	s := newStore(t, crdtest.PerconaFieldManager(t, ""), wanted.Spec)
 	s.edit("kubectl-edit", func(spec map[string]any) { delete(archive(spec), "global") })
-	live := s.observed()
+	rich := newStore(t, crdtest.PerconaFieldManager(t, ""), wantedOf(t, highlyAvailable()).Spec)
 
 	rapid.Check(t, func(rt *rapid.T) {
-		garbled := clone(live)
+		garbled := clone(rapid.SampledFrom([]*store{s, rich}).Draw(rt, "live").observed())
 		for range rapid.IntRange(1, 5).Draw(rt, "times") {
 			garbled = garble(rt, garbled)
 		}
@@ -120,7 +121,10 @@ func promises(t rapid.TB, live map[string]any, wanted Wanted, manager string) {
 		if diff := cmp.Diff(spec, again) + cmp.Diff(diffs, diffsAgain); diff != "" {
 			t.Errorf("%s: Send(...) differs from itself: -first, +second:\n%s", policy, diff)
 		}
-		for _, path := range [][]string{{"pause"}, {"backups", "pgbackrest", "manual"}, {"backups", "pgbackrest", "restore"}} {
+		if diff := cmp.Diff(wanted.Spec["pause"] == true, spec["pause"] == true); diff != "" || spec["pause"] == false {
+			t.Errorf("%s: a pause is sent if and only if it is wanted, never its end: %v", policy, spec["pause"])
+		}
+		for _, path := range [][]string{{"backups", "pgbackrest", "manual"}, {"backups", "pgbackrest", "restore"}} {
 			if got := at(spec, path...); got != nil {
 				t.Errorf("%s: what the operator writes is sent: %v: %v", policy, path, got)
 			}

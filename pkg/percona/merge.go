@@ -1,14 +1,8 @@
 package percona
 
 import (
-	"encoding/json"
-	"fmt"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
 )
@@ -37,14 +31,6 @@ type Difference struct {
 
 const remedyOnCreate = "set spec.percona.updatePolicy: Always, or change the PerconaPGCluster"
 
-// Paths of a PerconaPGCluster's spec that have rules of their own.
-const (
-	pathVersion  = "postgresVersion"
-	pathImage    = "image"
-	pathRepos    = "backups.pgbackrest.repos"
-	pathRepoPath = "backups.pgbackrest.global." + repoPath
-)
-
 // Send returns the spec to apply for a live cluster (R6), and what is asked for
 // but will not be there after that. The live object is as it was observed,
 // managedFields included; nothing about it is trusted. For no live object the
@@ -58,45 +44,54 @@ const (
 //
 // With Always it is the wanted spec, except for what would harm a live cluster:
 // the version of PostgreSQL never changes, nor do images to those of another
-// version, volumes never shrink, and their class and access modes stay. The
-// differences are then those that were refused.
+// version, volumes never shrink, their class and access modes stay, and nothing
+// that holds data goes because it is not asked for any more. The differences
+// are then those that were refused.
 //
-// Neither sends what the operator's controllers write themselves.
+// Neither sends what the operator's controllers write themselves, and both
+// leave a cluster's data source as it is: it was read when the cluster was
+// created. A pause that is wanted is sent by both.
 func Send(live map[string]any, wanted Wanted, manager string, policy v1alpha1.UpdatePolicy) (map[string]any, []Difference) {
+	paused := wanted.Spec[pathPause] == true
 	if len(live) == 0 {
-		return drop(cloneMap(wanted.Spec)), nil
+		return pause(drop(cloneMap(wanted.Spec)), paused), nil
 	}
 
 	observed, _ := live["spec"].(map[string]any)
+	mine, known := owned(live, observed, manager)
 	c := newComparison(observed, wanted)
-	enforced, _ := c.object("", wanted.Spec, observed)
+	enforced := c.compare(wanted.Spec, observed, mine, known)
 	slices.SortFunc(c.diffs, func(a, b Difference) int { return strings.Compare(a.Path, b.Path) })
 
 	if policy == v1alpha1.UpdateAlways {
 		refused := slices.DeleteFunc(c.diffs, func(d Difference) bool { return !d.Refused })
-		return drop(enforced), refused
+		return pause(drop(enforced), paused), refused
 	}
-	return drop(echo(live, observed, wanted, manager)), c.diffs
+	if !known {
+		mine = observe(wanted.Spec, observed)
+	}
+	return pause(drop(cloneOrNil(mine)), paused), c.diffs
 }
 
-// echo returns what the manager owns of a live spec.
-func echo(live, observed map[string]any, wanted Wanted, manager string) map[string]any {
+// owned returns what the manager owns of a live spec, nil for nothing. If that
+// is not known it is the whole spec: any of it may be the manager's.
+func owned(live, observed map[string]any, manager string) (spec map[string]any, known bool) {
 	own := ownershipOf(live, manager)
 	if !own.known {
-		return observe(wanted.Spec, observed)
+		return observed, false
 	}
 	if own.spec == nil {
-		return nil
+		return nil, true
 	}
 	v, ok, err := own.extract(observed, own.spec, nil)
 	if err != nil {
-		return observe(wanted.Spec, observed)
+		return observed, false
 	}
 	spec, isMap := v.(map[string]any)
 	if !ok || !isMap {
-		return nil
+		return nil, true
 	}
-	return spec
+	return spec, true
 }
 
 // observe returns the wanted fields that a live spec has, with the live values.
@@ -169,320 +164,23 @@ func observeItems(path string, want, have []any) (any, bool) {
 // in progress, and pause (percona v2.9.0 percona/controller/pgbackup,
 // pgrestore, pgupgrade). A fight over those stops backups and upgrades.
 func drop(spec map[string]any) map[string]any {
-	delete(spec, "pause")
-	backups, _ := spec["backups"].(map[string]any)
-	archive, _ := backups["pgbackrest"].(map[string]any)
+	delete(spec, pathPause)
+	archive := mapAt(spec, "backups", "pgbackrest")
 	delete(archive, "manual")
 	delete(archive, "restore")
 	return spec
 }
 
-// A comparison walks what is wanted beside what is live, once.
-type comparison struct {
-	defaults map[string]bool
-	// version in force: the live one, once there is one. 0 if unknown.
-	version int64
-	// upgraded tells that the version in force is not the one asked for, or
-	// not understood.
-	upgraded bool
-	// repo1 tells that live has backups in repo1.
-	repo1 bool
-
-	diffs []Difference
-}
-
-func newComparison(live map[string]any, wanted Wanted) *comparison {
-	c := &comparison{defaults: make(map[string]bool, len(wanted.Defaults))}
-	for _, path := range wanted.Defaults {
-		c.defaults[path] = true
+// pause a cluster if that is wanted. Nothing is sent otherwise: our own pause
+// ends with that, and that of somebody else, such as the operator during a
+// major upgrade, stays.
+func pause(spec map[string]any, wanted bool) map[string]any {
+	if !wanted {
+		return spec
 	}
-
-	c.version, _ = version(live[pathVersion])
-	want, asked := version(wanted.Spec[pathVersion])
-	asked = asked && !c.defaults[pathVersion]
-	c.upgraded = live[pathVersion] != nil && (c.version == 0 || asked && want != c.version)
-
-	backups, _ := live["backups"].(map[string]any)
-	archive, _ := backups["pgbackrest"].(map[string]any)
-	repos, _ := archive["repos"].([]any)
-	_, c.repo1 = named(repos, "repo1")
-	return c
-}
-
-// value returns what to send for a wanted value, and false for nothing, and
-// notes the differences.
-func (c *comparison) value(path string, want, have any) (any, bool) {
-	switch want := want.(type) {
-	case map[string]any:
-		have, _ := have.(map[string]any)
-		return c.object(path, want, have)
-	case []any:
-		if isListMap(path) {
-			have, _ := have.([]any)
-			return c.items(path, want, have), true
-		}
+	if spec == nil {
+		spec = map[string]any{}
 	}
-	return c.leaf(path, want, have)
-}
-
-func (c *comparison) object(path string, want, have map[string]any) (map[string]any, bool) {
-	out := make(map[string]any, len(want))
-	exists := isClaim(path) && have != nil
-	for k, w := range want {
-		if exists && isFixed(k) {
-			c.refuse(join(path, k), w, have[k], "a volume's class and access modes stay: ask for what is live, or for nothing")
-			continue
-		}
-		if v, ok := c.value(join(path, k), w, have[k]); ok {
-			out[k] = v
-		}
-	}
-	for k, v := range have {
-		if exists && isFixed(k) && v != nil {
-			out[k] = clone(v)
-		}
-	}
-	return out, len(out) > 0 || len(want) == 0
-}
-
-func (c *comparison) items(path string, want, have []any) []any {
-	out := make([]any, 0, len(want))
-	for _, w := range want {
-		item, isMap := w.(map[string]any)
-		name, ok := nameOf(w)
-		if !isMap || !ok {
-			out = append(out, clone(w))
-			continue
-		}
-
-		itemPath := path + "[" + name + "]"
-		live, exists := named(have, name)
-		if !exists && len(item) == 1 {
-			c.offer(itemPath, name, nil)
-		}
-		rest := maps.Clone(item)
-		delete(rest, "name")
-		sent, _ := c.object(itemPath, rest, live)
-		sent["name"] = name
-		out = append(out, sent)
-	}
-	return out
-}
-
-// leaf decides about one wanted value.
-func (c *comparison) leaf(path string, want, have any) (any, bool) {
-	follow, remedy := c.follows(path, want, have)
-	if follow {
-		c.refuse(path, want, have, remedy)
-		return clone(have), have != nil
-	}
-	c.offer(path, want, have)
-	return clone(want), true
-}
-
-// silent tells whether a path follows the live cluster without a word.
-func (c *comparison) silent(path string) bool {
-	return c.defaults[path] || path == pathRepoPath
-}
-
-// follows tells whether the live value stays, under every policy, although
-// another one may be asked for, and what a person can do then.
-func (c *comparison) follows(path string, want, have any) (bool, string) {
-	switch {
-	case c.defaults[path] && have != nil:
-		return true, ""
-	case path == pathRepoPath:
-		// A repository that exists stays where it is, even where pgBackRest
-		// puts it by default.
-		return c.repo1 || have != nil, ""
-	case path == pathVersion:
-		return have != nil, c.remedyVersion("upgrade with a PerconaPGUpgrade, or set spec.percona.postgresVersion: %d")
-	case isImage(path):
-		return c.followsImage(path, want), c.remedyVersion("PostgreSQL %d is in force: set spec.percona.postgresVersion and spec.percona.images accordingly, or upgrade with a PerconaPGUpgrade")
-	case isRequest(path):
-		return shrinks(want, have), "volumes never shrink: ask for at least " + text(have)
-	default:
-		return false, ""
-	}
-}
-
-func (c *comparison) remedyVersion(format string) string {
-	if c.version == 0 {
-		return "the version of PostgreSQL in force is unknown: correct the PerconaPGCluster's postgresVersion"
-	}
-	return fmt.Sprintf(format, c.version)
-}
-
-// followsImage tells whether an image belongs to another version of PostgreSQL
-// than the one in force.
-func (c *comparison) followsImage(path string, want any) bool {
-	if c.upgraded {
-		return true
-	}
-	image, _ := want.(string)
-	major, ok := PostgresMajor(image)
-	return path == pathImage && ok && c.version != 0 && int64(major) != c.version
-}
-
-// refuse notes a difference, if there is one, that no policy brings about.
-func (c *comparison) refuse(path string, want, have any, remedy string) {
-	if c.silent(path) || same(path, want, have) {
-		return
-	}
-	c.diffs = append(c.diffs, Difference{Path: "spec." + path, Want: text(want), Have: text(have), Refused: true, Remedy: remedy})
-}
-
-// offer notes a difference, if there is one, that the policy Always brings
-// about.
-func (c *comparison) offer(path string, want, have any) {
-	if c.silent(path) || same(path, want, have) {
-		return
-	}
-	c.diffs = append(c.diffs, Difference{Path: "spec." + path, Want: text(want), Have: text(have), Remedy: remedyOnCreate})
-}
-
-// isListMap tells which lists the operator's schema merges by name. All other
-// lists that a DittoServer asks for are replaced whole, but for one set.
-func isListMap(path string) bool {
-	return path == "instances" || path == "users" || path == pathRepos
-}
-
-func isSet(path string) bool {
-	return strings.HasPrefix(path, "users[") && strings.HasSuffix(path, "].databases")
-}
-
-// isClaim tells whether a path leads to the claim of a volume.
-func isClaim(path string) bool {
-	return strings.HasSuffix(path, "olumeClaimSpec")
-}
-
-func isRequest(path string) bool {
-	return strings.HasSuffix(path, "olumeClaimSpec.resources.requests.storage")
-}
-
-// isFixed tells which fields of a claim cannot change once there is a volume,
-// nor be added: unset, the cluster's default class was taken.
-func isFixed(field string) bool {
-	return field == "storageClassName" || field == "accessModes"
-}
-
-func isImage(path string) bool {
-	return path == pathImage || path == "backups.pgbackrest.image" || path == "proxy.pgBouncer.image"
-}
-
-// same tells whether live has what is wanted.
-func same(path string, want, have any) bool {
-	if equal(want, have) {
-		return true
-	}
-	switch {
-	case path == pathVersion:
-		w, ok := version(want)
-		h, known := version(have)
-		return ok && known && w == h
-	case isSet(path):
-		w, _ := want.([]any)
-		h, _ := have.([]any)
-		return !slices.ContainsFunc(w, func(v any) bool {
-			return !slices.ContainsFunc(h, func(o any) bool { return equal(v, o) })
-		})
-	case isQuantity(path):
-		w, ok := quantity(want)
-		h, known := quantity(have)
-		return ok && known && w.Cmp(h) == 0
-	default:
-		return false
-	}
-}
-
-func isQuantity(path string) bool {
-	return strings.Contains(path, ".resources.requests.") || strings.Contains(path, ".resources.limits.")
-}
-
-// shrinks tells whether a volume of the live size must stay as it is: a smaller
-// one is wanted, or the live size is not understood.
-func shrinks(want, have any) bool {
-	if have == nil {
-		return false
-	}
-	w, ok := quantity(want)
-	h, known := quantity(have)
-	return !ok || !known || w.Cmp(h) < 0
-}
-
-// quantity reads what an API server accepts as one: text or a number.
-func quantity(v any) (resource.Quantity, bool) {
-	if s, ok := v.(string); ok {
-		q, err := resource.ParseQuantity(s)
-		return q, err == nil
-	}
-	if i, ok := integer(v); ok {
-		return *resource.NewQuantity(i, resource.DecimalSI), true
-	}
-	return resource.Quantity{}, false
-}
-
-// version reads a major version, which untrusted input may write as text.
-func version(v any) (int64, bool) {
-	if s, ok := v.(string); ok {
-		i, err := strconv.ParseInt(s, 10, 32)
-		return i, err == nil
-	}
-	return integer(v)
-}
-
-// nameOf returns the name of an item of a list that is merged by name.
-func nameOf(item any) (string, bool) {
-	m, _ := item.(map[string]any)
-	name, ok := m["name"].(string)
-	return name, ok
-}
-
-// named returns the item of that name.
-func named(items []any, name string) (map[string]any, bool) {
-	for _, item := range items {
-		m, _ := item.(map[string]any)
-		if n, ok := m["name"].(string); ok && n == name {
-			return m, true
-		}
-	}
-	return nil, false
-}
-
-// join appends a key to a path. One that could be misread is put in brackets.
-func join(path, key string) string {
-	if strings.ContainsAny(key, ".[]") {
-		return path + "[" + key + "]"
-	}
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
-
-// text shows a value in a message: short, and the same every time.
-func text(v any) string {
-	const limit = 200
-
-	var s string
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case string:
-		s = v
-		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
-			s = strconv.Quote(v)
-		}
-	default:
-		data, err := json.Marshal(clone(v)) // Sorts a map's keys.
-		if err != nil {
-			return "?"
-		}
-		s = string(data)
-	}
-
-	if r := []rune(s); len(r) > limit {
-		return string(r[:limit]) + "..."
-	}
-	return s
+	spec[pathPause] = true
+	return spec
 }

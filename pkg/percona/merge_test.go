@@ -127,7 +127,7 @@ func TestSend(t *testing.T) {
 		"NotLiveOperatorsFields": {
 			reason: "What the operator writes is not sent, whoever wants it.",
 			args: args{wanted: wantedWith(t, func(spec map[string]any) {
-				spec["pause"] = true
+				spec["pause"] = false
 				archive(spec)["manual"] = map[string]any{"repoName": "repo1"}
 				archive(spec)["restore"] = map[string]any{"enabled": true}
 			})},
@@ -146,6 +146,14 @@ func TestSend(t *testing.T) {
 `),
 				wanted: wantedWith(t, unchanged),
 			},
+		},
+		"OwnNothingPause": {
+			reason: "A pause is sent also where nothing else is.",
+			args: args{
+				live:   liveWith(t, wantedYAML, "[{manager: kubectl, operation: Apply}]"),
+				wanted: wantedWith(t, func(spec map[string]any) { spec["pause"] = true }),
+			},
+			want: want{spec: map[string]any{"pause": true}},
 		},
 		"OwnInTwoVersions": {
 			reason: "Two entries of ours, one per API version, count together.",
@@ -355,7 +363,7 @@ backups:
 			reason: "Always sends all that is wanted, added or changed.",
 			args: args{
 				live:   liveWith(t, "{postgresVersion: 16, instances: [{name: instance1, replicas: 5}], users: [{name: other}]}", ""),
-				wanted: wantedWith(t, func(spec map[string]any) { spec["pause"] = true }),
+				wanted: wantedWith(t, unchanged),
 				policy: v1alpha1.UpdateAlways,
 			},
 			want: want{spec: same(t, unchanged)},
@@ -542,6 +550,99 @@ instances:
 			},
 			want: want{spec: same(t, unchanged)},
 		},
+		"AlwaysRepoPaths": {
+			reason: "Every repository that is in use stays where it is, and a new one goes where it is wanted.",
+			args: args{
+				live: liveWith(t, "{postgresVersion: 16, backups: {pgbackrest: {global: {repo2-path: /old, repo3-path: /gone, repo4-pathology: x}, repos: [{name: repo1}, {name: repo2}]}}}", ""),
+				wanted: wantedWith(t, func(spec map[string]any) {
+					archive(spec)["global"] = map[string]any{"repo1-path": "/1", "repo2-path": "/2", "repo3-path": "/3", "repo4-path": "/4", "repo4-pathology": "y"}
+				}),
+				policy: v1alpha1.UpdateAlways,
+			},
+			want: want{spec: same(t, func(spec map[string]any) {
+				archive(spec)["global"] = map[string]any{"repo2-path": "/old", "repo3-path": "/gone", "repo4-path": "/4", "repo4-pathology": "y"}
+			})},
+		},
+		"AlwaysUpgradedProxy": {
+			reason: "A pooler that is added after an upgrade has an image, or the operator would do nothing at all.",
+			args: args{
+				live: liveWith(t, "{postgresVersion: 17, image: 'mirror/pg:17.9-1', backups: {pgbackrest: {image: 'mirror/backrest:1'}}}", ""),
+				wanted: wantedWith(t, func(spec map[string]any) {
+					spec["postgresVersion"], spec["image"] = int64(17), "mirror/pg:17.9-1"
+					spec["proxy"] = map[string]any{"pgBouncer": map[string]any{"image": "mirror/bouncer:1"}}
+				}, "proxy.pgBouncer.image"),
+				policy: v1alpha1.UpdateAlways,
+			},
+			want: want{spec: same(t, func(spec map[string]any) {
+				spec["postgresVersion"], spec["image"] = int64(17), "mirror/pg:17.9-1"
+				spec["proxy"] = map[string]any{"pgBouncer": map[string]any{"image": "mirror/bouncer:1"}}
+			})},
+		},
+		"AlwaysUpgradedProxyLive": {
+			reason: "The image of a live pooler is the upgrade's.",
+			args: args{
+				live: liveWith(t, "{postgresVersion: 17, image: 'mirror/pg:17.9-1', proxy: {pgBouncer: {image: 'mirror/bouncer:2'}}}", ""),
+				wanted: wantedWith(t, func(spec map[string]any) {
+					spec["image"] = "mirror/pg:17.9-1"
+					spec["proxy"] = map[string]any{"pgBouncer": map[string]any{"image": "mirror/bouncer:1", "replicas": int64(2)}}
+				}),
+				policy: v1alpha1.UpdateAlways,
+			},
+			want: want{
+				spec: same(t, func(spec map[string]any) {
+					spec["postgresVersion"], spec["image"] = int64(17), "mirror/pg:17.9-1"
+					spec["proxy"] = map[string]any{"pgBouncer": map[string]any{"image": "mirror/bouncer:2", "replicas": int64(2)}}
+				}),
+				diffs: []Difference{
+					refused("spec.postgresVersion", "16", "17", remedyVersion),
+					refused("spec.proxy.pgBouncer.image", "mirror/bouncer:1", "mirror/bouncer:2", remedyImage),
+				},
+			},
+		},
+		"AlwaysQuantities": {
+			reason: "Quantities that mean the same do not differ, whatever they are of.",
+			args: args{
+				live: liveWith(t, wantedYAML+"\nproxy: {pgBouncer: {resources: {requests: {cpu: 1000m, vendor.io/gpu: 2000m}, limits: {vendor.io/gpu: 2000m}}}}", ""),
+				wanted: wantedWith(t, func(spec map[string]any) {
+					spec["proxy"] = map[string]any{"pgBouncer": map[string]any{"resources": map[string]any{"requests": map[string]any{"cpu": "1", "vendor.io/gpu": "2"}, "limits": map[string]any{"vendor.io/gpu": "2"}}}}
+				}),
+			},
+			want: want{spec: same(t, func(spec map[string]any) {
+				spec["proxy"] = map[string]any{"pgBouncer": map[string]any{"resources": map[string]any{"requests": map[string]any{"cpu": "1000m", "vendor.io/gpu": "2000m"}, "limits": map[string]any{"vendor.io/gpu": "2000m"}}}}
+			})},
+		},
+		"AlwaysKeepsUnowned": {
+			reason: "Where ownership is not known all data may be ours, and stays.",
+			args: args{
+				live: liveWith(t, `
+postgresVersion: 16
+dataSource: {postgresCluster: {clusterName: other, repoName: repo1}}
+instances:
+- name: instance1
+  walVolumeClaimSpec: {resources: {requests: {storage: 5Gi}}}
+backups:
+  pgbackrest:
+    global: {repo2-retention-full: "3", repo3-retention-full: "4"}
+    repos: [{name: repo2, volume: {volumeClaimSpec: {resources: {requests: {storage: 1Gi}}}}}, {name: repo2}, {name: repo3, s3: {bucket: x}}, 7]
+`, ""),
+				wanted: wantedWith(t, unchanged),
+				policy: v1alpha1.UpdateAlways,
+			},
+			want: want{
+				spec: same(t, func(spec map[string]any) {
+					spec["dataSource"] = map[string]any{"postgresCluster": map[string]any{"clusterName": "other", "repoName": "repo1"}}
+					instance(spec)["walVolumeClaimSpec"] = map[string]any{"resources": map[string]any{"requests": map[string]any{"storage": "5Gi"}}}
+					below(archive(spec), "global")["repo2-retention-full"] = "3"
+					archive(spec)["repos"] = append(listAt(archive(spec), "repos"), map[string]any{
+						"name": "repo2", "volume": map[string]any{"volumeClaimSpec": map[string]any{"resources": map[string]any{"requests": map[string]any{"storage": "1Gi"}}}},
+					})
+				}),
+				diffs: []Difference{
+					refused("spec.backups.pgbackrest.repos[repo2]", "", `{"volumeClaimSpec":{"resources":{"requests":{"storage":"1Gi"}}}}`, "the volume would be deleted with its backups: add repo2 to spec.percona.backup.repos, or remove it from the PerconaPGCluster"),
+					refused("spec.instances[instance1].walVolumeClaimSpec", "", `{"resources":{"requests":{"storage":"5Gi"}}}`, "the write-ahead log stays on its volume: set spec.percona.walStorageSize: 5Gi, or remove this from the PerconaPGCluster"),
+				},
+			},
+		},
 		"AlwaysGarbage": {
 			reason: "Live values of the wrong type are as good as none.",
 			args: args{
@@ -634,7 +735,7 @@ func BenchmarkSend(b *testing.B) {
 // schema, for every list that a server's cluster can have.
 func TestListTypes(t *testing.T) {
 	v := crdtest.PerconaPGCluster(t)
-	ds := withBackups()
+	ds := highlyAvailable()
 	spec, err := BuildPerconaPGClusterSpec(ds, WithImagePullSecrets([]corev1.LocalObjectReference{{Name: "mirror"}}))
 	if err != nil {
 		t.Fatal(err)
@@ -673,7 +774,7 @@ func TestListTypes(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("List types: -want, +got:\n%s", diff)
 	}
-	if len(got) < 6 {
+	if len(got) < 20 {
 		t.Errorf("Only %v were looked at", got)
 	}
 }

@@ -60,7 +60,7 @@ func object(spec map[string]any) *unstructured.Unstructured {
 func (s *store) apply(manager string, spec map[string]any) {
 	s.Helper()
 
-	u := object(cloneMapOrNil(spec))
+	u := object(cloneOrNil(spec))
 	if manager == us() {
 		u.SetLabels(map[string]string{"dittofs.io/server": "files"})
 	}
@@ -178,13 +178,6 @@ func (s *store) reconcile(wanted Wanted) []Difference {
 		}
 	}
 	return diffs
-}
-
-func cloneMapOrNil(m map[string]any) map[string]any {
-	if m == nil {
-		return nil
-	}
-	return cloneMap(m)
 }
 
 // wantedOf returns what a server asks for, as an importing program builds it.
@@ -346,6 +339,7 @@ func TestRoundTrip(t *testing.T) {
 			reason: "An empty map of ours that a user fills stays empty for us.",
 			change: func(s *store) {
 				ours := cloneMap(below(s.live.Object, "spec"))
+				delete(ours, "port") // A default of the schema's.
 				ours["proxy"] = map[string]any{"pgBouncer": map[string]any{}}
 				s.apply(us(), ours)
 				s.edit("kubectl-edit", func(spec map[string]any) {
@@ -454,6 +448,509 @@ func TestRoundTripAlways(t *testing.T) {
 		paths := []string{"spec.image", "spec.instances[instance1].dataVolumeClaimSpec.resources.requests.storage", "spec.postgresVersion"}
 		if diff := cmp.Diff(paths, refused); diff != "" {
 			t.Errorf("Send(...): -want refused, +got refused:\n%s", diff)
+		}
+	}
+}
+
+// TestKeeps changes what a server asks for, and checks what becomes of its
+// cluster under either policy.
+func TestKeeps(t *testing.T) {
+	edit := func(change func(*v1alpha1.PerconaSpec)) *v1alpha1.DittoServer {
+		ds := highlyAvailable()
+		change(&ds.Spec.Percona)
+		return ds
+	}
+	without := func(name string) func(*v1alpha1.PerconaSpec) {
+		return func(p *v1alpha1.PerconaSpec) {
+			p.Overrides = nil
+			p.Backup.Repos = slices.DeleteFunc(p.Backup.Repos, func(r v1alpha1.BackupRepo) bool { return r.Name == name })
+		}
+	}
+	repo := func(p *v1alpha1.PerconaSpec, name string) *v1alpha1.BackupRepo {
+		return &p.Backup.Repos[slices.IndexFunc(p.Backup.Repos, func(r v1alpha1.BackupRepo) bool { return r.Name == name })]
+	}
+	globals := func(spec map[string]any, name string) []string {
+		var out []string
+		for option := range below(archive(spec), "global") {
+			if strings.HasPrefix(option, name+"-") {
+				out = append(out, option)
+			}
+		}
+		slices.Sort(out)
+		return out
+	}
+
+	type want struct {
+		refused []string // Under Always.
+		differs []string // Under OnCreate.
+	}
+	cases := map[string]struct {
+		reason string
+		live   func(s *store)
+		ds     *v1alpha1.DittoServer
+		want   want
+		// check the spec after applying under Always, against the one before.
+		check func(t *testing.T, before, after map[string]any)
+	}{
+		"Nothing": {
+			reason: "What is asked for and live does not differ.",
+			ds:     highlyAvailable(),
+			check: func(t *testing.T, before, after map[string]any) {
+				t.Helper()
+				if diff := cmp.Diff(before, after); diff != "" {
+					t.Errorf("-before, +after:\n%s", diff)
+				}
+			},
+		},
+		"ClassUnset": {
+			reason: "A class that is not asked for any more stays, without a word.",
+			ds:     edit(func(p *v1alpha1.PerconaSpec) { p.StorageClassName = nil }),
+			check: func(t *testing.T, before, after map[string]any) {
+				t.Helper()
+				if diff := cmp.Diff(before, after); diff != "" {
+					t.Errorf("-before, +after:\n%s", diff)
+				}
+			},
+		},
+		"WALVolume": {
+			reason: "A WAL volume stays.",
+			ds:     edit(func(p *v1alpha1.PerconaSpec) { p.WALStorageSize = "" }),
+			want:   want{refused: []string{"spec.instances[instance1].walVolumeClaimSpec"}, differs: []string{"spec.instances[instance1].walVolumeClaimSpec"}},
+			check: func(t *testing.T, before, after map[string]any) {
+				t.Helper()
+				if diff := cmp.Diff(instance(before)["walVolumeClaimSpec"], instance(after)["walVolumeClaimSpec"]); diff != "" {
+					t.Errorf("-before, +after:\n%s", diff)
+				}
+			},
+		},
+		"WALVolumeShrinks": {
+			reason: "A WAL volume never shrinks.",
+			ds:     edit(func(p *v1alpha1.PerconaSpec) { p.WALStorageSize = "1Gi" }),
+			want: want{
+				refused: []string{"spec.instances[instance1].walVolumeClaimSpec.resources.requests.storage"},
+				differs: []string{"spec.instances[instance1].walVolumeClaimSpec.resources.requests.storage"},
+			},
+		},
+		"WALVolumeRemovedByHand": {
+			reason: "A WAL volume that a person removed is not brought back by an omission.",
+			live: func(s *store) {
+				s.edit("kubectl-edit", func(spec map[string]any) { delete(instance(spec), "walVolumeClaimSpec") })
+			},
+			ds: edit(func(p *v1alpha1.PerconaSpec) { p.WALStorageSize = "" }),
+			check: func(t *testing.T, _, after map[string]any) {
+				t.Helper()
+				if v := instance(after)["walVolumeClaimSpec"]; v != nil {
+					t.Errorf("It is back: %v", v)
+				}
+			},
+		},
+		"VolumeRepo": {
+			reason: "A repository on a volume stays, with its retention and schedules.",
+			ds:     edit(without("repo4")),
+			want: want{
+				refused: []string{"spec.backups.pgbackrest.repos[repo4]"},
+				differs: []string{
+					"spec.backups.pgbackrest.global.compress-type", "spec.backups.pgbackrest.global.repo1-s3-uri-style",
+					"spec.backups.pgbackrest.repos[repo2].schedules.differential", "spec.backups.pgbackrest.repos[repo4]",
+					"spec.instances[instance1].minAvailable", "spec.metadata",
+				},
+			},
+			check: func(t *testing.T, before, after map[string]any) {
+				t.Helper()
+				was, _ := named(listAt(archive(before), "repos"), "repo4")
+				is, _ := named(listAt(archive(after), "repos"), "repo4")
+				if diff := cmp.Diff(was, is); diff != "" {
+					t.Errorf("repo4: -before, +after:\n%s", diff)
+				}
+				if diff := cmp.Diff([]string{"repo4-retention-full", "repo4-retention-full-type"}, globals(after, "repo4")); diff != "" {
+					t.Errorf("Options of repo4: -want, +got:\n%s", diff)
+				}
+			},
+		},
+		"VolumeRepoShrinks": {
+			reason: "A repository's volume never shrinks.",
+			ds:     edit(func(p *v1alpha1.PerconaSpec) { repo(p, "repo4").Volume = &v1alpha1.VolumeLocation{Size: "1Gi"} }),
+			want: want{
+				refused: []string{
+					"spec.backups.pgbackrest.repos[repo4].volume.volumeClaimSpec.resources.requests.storage",
+					"spec.backups.pgbackrest.repos[repo4].volume.volumeClaimSpec.storageClassName",
+				},
+				differs: []string{
+					"spec.backups.pgbackrest.repos[repo4].volume.volumeClaimSpec.resources.requests.storage",
+					"spec.backups.pgbackrest.repos[repo4].volume.volumeClaimSpec.storageClassName",
+				},
+			},
+		},
+		"BucketRepo": {
+			reason: "A repository in a bucket goes, with all that was said about it: its backups stay in the bucket.",
+			ds: edit(func(p *v1alpha1.PerconaSpec) {
+				without("repo3")(p)
+				without("repo2")(p)
+				p.Overrides = overrides(`{"metadata": {"annotations": {"team": "storage"}}, "instances": [{"name": "instance1", "minAvailable": 1}], "backups": {"pgbackrest": {"global": {"compress-type": "zst", "repo1-s3-uri-style": null}}}}`)
+			}),
+			want: want{
+				differs: []string{
+					"spec.backups.pgbackrest.global.repo2-gcs-key-type", "spec.backups.pgbackrest.global.repo2-retention-full", "spec.backups.pgbackrest.global.repo2-retention-full-type",
+					"spec.backups.pgbackrest.global.repo3-retention-full", "spec.backups.pgbackrest.global.repo3-retention-full-type",
+					"spec.backups.pgbackrest.repos[repo2]", "spec.backups.pgbackrest.repos[repo3]",
+				},
+			},
+			check: func(t *testing.T, _, after map[string]any) {
+				t.Helper()
+				if got := globals(after, "repo3"); got != nil {
+					t.Errorf("Options of repo3 are left: %v", got)
+				}
+			},
+		},
+		"RepoMovesToVolume": {
+			reason: "A repository does not become one of another kind under the same name; its credentials stay.",
+			ds: edit(func(p *v1alpha1.PerconaSpec) {
+				repo(p, "repo3").RepoLocation = onVolume()
+				repo(p, "repo1").CredentialsSecretRef = nil
+			}),
+			want: want{
+				refused: []string{"spec.backups.pgbackrest.repos[repo3].volume"},
+				differs: []string{"spec.backups.pgbackrest.global.repo1-s3-key-type", "spec.backups.pgbackrest.repos[repo3].volume"},
+			},
+			check: func(t *testing.T, before, after map[string]any) {
+				t.Helper()
+				for _, key := range []string{"repos", "configuration"} {
+					if diff := cmp.Diff(archive(before)[key], archive(after)[key]); diff != "" {
+						t.Errorf("%s: -before, +after:\n%s", key, diff)
+					}
+				}
+			},
+		},
+		"RepoMovesOffVolume": {
+			reason: "A volume with backups is not deleted by moving its repository.",
+			ds: edit(func(p *v1alpha1.PerconaSpec) {
+				repo(p, "repo4").RepoLocation = v1alpha1.RepoLocation{GCS: &v1alpha1.GCSLocation{Bucket: "b"}}
+			}),
+			want: want{refused: []string{"spec.backups.pgbackrest.repos[repo4].gcs"}, differs: []string{"spec.backups.pgbackrest.repos[repo4].gcs"}},
+			check: func(t *testing.T, before, after map[string]any) {
+				t.Helper()
+				if diff := cmp.Diff(archive(before), archive(after)); diff != "" {
+					t.Errorf("-before, +after:\n%s", diff)
+				}
+			},
+		},
+		"OnlyRepoMoves": {
+			reason: "Also where it is the only one.",
+			live: func(s *store) {
+				s.apply(us(), wantedOf(s, repos(v1alpha1.BackupRepo{Name: "repo2", RepoLocation: onVolume()})).Spec)
+			},
+			ds:   repos(v1alpha1.BackupRepo{Name: "repo2", RepoLocation: v1alpha1.RepoLocation{S3: &v1alpha1.S3Location{Bucket: "b"}}}),
+			want: want{refused: []string{"spec.backups.pgbackrest.repos[repo2].s3"}, differs: []string{"spec.backups.pgbackrest.repos[repo2].s3"}},
+			check: func(t *testing.T, before, after map[string]any) {
+				t.Helper()
+				if diff := cmp.Diff(before, after); diff != "" {
+					t.Errorf("-before, +after:\n%s", diff)
+				}
+			},
+		},
+		"RepoOfOthers": {
+			reason: "A repository on a volume that a person added is not turned into one in a bucket.",
+			live: func(s *store) {
+				s.apply(us(), wantedOf(s, edit(without("repo4"))).Spec)
+				s.edit("kubectl-edit", func(spec map[string]any) {
+					archive(spec)["repos"] = slices.Insert(listAt(archive(spec), "repos"), 1, any(map[string]any{"name": "repo4", "volume": map[string]any{"volumeClaimSpec": map[string]any{"accessModes": []any{"ReadWriteOnce"}}}}))
+				})
+			},
+			ds: edit(func(p *v1alpha1.PerconaSpec) {
+				p.Overrides = nil
+				repo(p, "repo4").RepoLocation = v1alpha1.RepoLocation{GCS: &v1alpha1.GCSLocation{Bucket: "b"}}
+			}),
+			want: want{refused: []string{"spec.backups.pgbackrest.repos[repo4].gcs"}, differs: []string{"spec.backups.pgbackrest.repos[repo4].gcs"}},
+			check: func(t *testing.T, before, after map[string]any) {
+				t.Helper()
+				if diff := cmp.Diff(before, after); diff != "" {
+					t.Errorf("-before, +after:\n%s", diff)
+				}
+			},
+		},
+		"PathForgotten": {
+			reason: "A path that was overridden stays when it is not any more: backups are there.",
+			live: func(s *store) {
+				s.apply(us(), wantedOf(s, edit(func(p *v1alpha1.PerconaSpec) {
+					p.Overrides = overrides(`{"backups": {"pgbackrest": {"global": {"repo4-path": "/pgbackrest/repo4/own"}}}}`)
+				})).Spec)
+			},
+			ds: edit(func(p *v1alpha1.PerconaSpec) { p.Overrides = nil }),
+			check: func(t *testing.T, before, after map[string]any) {
+				t.Helper()
+				if diff := cmp.Diff(before, after); diff != "" {
+					t.Errorf("-before, +after:\n%s", diff)
+				}
+			},
+		},
+		"BackupsOff": {
+			reason: "Backups that are on stay on: the operator would stop managing the cluster, or delete volumes.",
+			live: func(s *store) {
+				s.write(func(cr *pgv2.PerconaPGCluster) {
+					cr.Spec.Backups.PGBackRest.Manual = &crunchy.PGBackRestManualBackup{RepoName: "repo1"}
+				})
+			},
+			ds: edit(func(p *v1alpha1.PerconaSpec) {
+				p.Backup.Enabled, p.Overrides = new(false), overrides(`{"metadata": {"annotations": {"team": "storage"}}, "instances": [{"name": "instance1", "minAvailable": 1}]}`)
+			}),
+			want: want{refused: []string{"spec.backups.enabled"}, differs: []string{"spec.backups.enabled"}},
+			check: func(t *testing.T, before, after map[string]any) {
+				t.Helper()
+				if diff := cmp.Diff(before, after); diff != "" {
+					t.Errorf("-before, +after:\n%s", diff)
+				}
+			},
+		},
+		"BackupsOffByHand": {
+			reason: "Backups that a person has switched off on the cluster are off, and that is all.",
+			live: func(s *store) {
+				s.edit("kubectl-edit", func(spec map[string]any) { below(spec, "backups")["enabled"] = false })
+			},
+			ds: edit(func(p *v1alpha1.PerconaSpec) {
+				p.Backup.Enabled, p.Overrides = new(false), overrides(`{"metadata": {"annotations": {"team": "storage"}}, "instances": [{"name": "instance1", "minAvailable": 1}]}`)
+			}),
+			check: func(t *testing.T, before, after map[string]any) {
+				t.Helper()
+				if diff := cmp.Diff(before, after); diff != "" {
+					t.Errorf("-before, +after:\n%s", diff)
+				}
+			},
+		},
+		"RestoreOther": {
+			reason: "A live cluster is not filled again.",
+			ds: edit(func(p *v1alpha1.PerconaSpec) {
+				p.RestoreFrom = &v1alpha1.RestoreSpec{Cluster: &v1alpha1.RestoreCluster{Name: "other-postgres"}}
+			}),
+			want: want{refused: []string{"spec.dataSource"}, differs: []string{"spec.dataSource"}},
+			check: func(t *testing.T, before, after map[string]any) {
+				t.Helper()
+				if diff := cmp.Diff(before, after); diff != "" {
+					t.Errorf("-before, +after:\n%s", diff)
+				}
+			},
+		},
+		"RestoreLate": {
+			reason: "A live cluster that was empty once is not filled.",
+			live: func(s *store) {
+				s.apply(us(), wantedOf(s, edit(func(p *v1alpha1.PerconaSpec) { p.RestoreFrom = nil })).Spec)
+			},
+			ds:   highlyAvailable(),
+			want: want{refused: []string{"spec.dataSource"}, differs: []string{"spec.dataSource"}},
+			check: func(t *testing.T, _, after map[string]any) {
+				t.Helper()
+				if v := after["dataSource"]; v != nil {
+					t.Errorf("It has a data source: %v", v)
+				}
+			},
+		},
+		"RestoreForgotten": {
+			reason: "Where the data came from stays written down, and where the job ran is of no account.",
+			ds:     edit(func(p *v1alpha1.PerconaSpec) { p.RestoreFrom = nil }),
+			check: func(t *testing.T, before, after map[string]any) {
+				t.Helper()
+				if diff := cmp.Diff(before, after); diff != "" {
+					t.Errorf("-before, +after:\n%s", diff)
+				}
+			},
+		},
+		"RestoreElsewhere": {
+			reason: "Pods move; the data source stays, without a word.",
+			ds:     edit(func(p *v1alpha1.PerconaSpec) { p.Scheduling.PriorityClassName = "other" }),
+			want: want{differs: []string{
+				"spec.backups.pgbackrest.jobs.priorityClassName", "spec.backups.pgbackrest.repoHost.priorityClassName",
+				"spec.instances[instance1].priorityClassName", "spec.proxy.pgBouncer.priorityClassName",
+			}},
+			check: func(t *testing.T, before, after map[string]any) {
+				t.Helper()
+				if diff := cmp.Diff(before["dataSource"], after["dataSource"]); diff != "" {
+					t.Errorf("-before, +after:\n%s", diff)
+				}
+			},
+		},
+		"LessOfAllElse": {
+			reason: "What holds no data goes when it is not asked for, and OnCreate says so.",
+			ds: edit(func(p *v1alpha1.PerconaSpec) {
+				p.PGBouncer.Enabled, p.Resources, p.Parameters, p.Synchronous = nil, nil, map[string]string{"max_connections": "200"}, false
+				p.Scheduling = v1alpha1.SchedulingSpec{}
+			}),
+			want: want{differs: []string{
+				"spec.backups.pgbackrest.jobs", "spec.backups.pgbackrest.repoHost",
+				"spec.instances[instance1].affinity", "spec.instances[instance1].priorityClassName", "spec.instances[instance1].resources", "spec.instances[instance1].tolerations",
+				"spec.patroni.dynamicConfiguration.postgresql.parameters.shared_buffers", "spec.patroni.dynamicConfiguration.postgresql.parameters.wal_level",
+				"spec.patroni.dynamicConfiguration.postgresql.parameters[pg_stat_statements.max]", "spec.patroni.dynamicConfiguration.synchronous_mode",
+				"spec.proxy",
+			}},
+			check: func(t *testing.T, _, after map[string]any) {
+				t.Helper()
+				if v := after["proxy"]; v != nil {
+					t.Errorf("The pooler is left: %v", v)
+				}
+				want := map[string]any{"postgresql": map[string]any{"parameters": map[string]any{"max_connections": "200"}}}
+				if diff := cmp.Diff(want, below(after, "patroni")["dynamicConfiguration"]); diff != "" {
+					t.Errorf("-want, +got:\n%s", diff)
+				}
+			},
+		},
+		"Pause": {
+			reason: "A pause is brought about by either policy.",
+			ds:     edit(func(p *v1alpha1.PerconaSpec) { p.Pause = true }),
+			check: func(t *testing.T, _, after map[string]any) {
+				t.Helper()
+				if after["pause"] != true {
+					t.Errorf("It is not paused")
+				}
+			},
+		},
+		"PauseEnds": {
+			reason: "Our own pause ends when it is not asked for any more.",
+			live: func(s *store) {
+				s.apply(us(), wantedOf(s, edit(func(p *v1alpha1.PerconaSpec) { p.Pause = true })).Spec)
+			},
+			ds: highlyAvailable(),
+			check: func(t *testing.T, _, after map[string]any) {
+				t.Helper()
+				if v, ok := after["pause"]; ok {
+					t.Errorf("It is still paused: %v", v)
+				}
+			},
+		},
+		"PauseOfTheOperator": {
+			reason: "The operator's pause, during a major upgrade, is its own.",
+			live: func(s *store) {
+				s.write(func(cr *pgv2.PerconaPGCluster) { cr.Spec.Pause = new(true) })
+			},
+			ds: highlyAvailable(),
+			check: func(t *testing.T, _, after map[string]any) {
+				t.Helper()
+				if after["pause"] != true {
+					t.Errorf("Its pause was ended")
+				}
+			},
+		},
+	}
+
+	fm := crdtest.PerconaFieldManager(t, "")
+	for name, tc := range cases {
+		for _, policy := range []v1alpha1.UpdatePolicy{v1alpha1.UpdateOnCreate, v1alpha1.UpdateAlways} {
+			t.Run(name+string(policy), func(t *testing.T) {
+				s := newStore(t, fm, wantedOf(t, highlyAvailable()).Spec)
+				if tc.live != nil {
+					tc.live(s)
+				}
+				wanted := wantedOf(t, tc.ds)
+				before := cloneMap(below(s.live.Object, "spec"))
+
+				for range 2 { // The second time changes nothing.
+					send, diffs := Send(s.observed(), wanted, us(), policy)
+					s.apply(us(), send)
+
+					var paths []string
+					for _, d := range diffs {
+						paths = append(paths, d.Path)
+					}
+					differs := tc.want.differs
+					if policy == v1alpha1.UpdateAlways {
+						differs = tc.want.refused
+					}
+					if diff := cmp.Diff(differs, paths); diff != "" {
+						t.Errorf("\n%s\nSend(...): -want paths, +got paths:\n%s", tc.reason, diff)
+					}
+				}
+
+				after := below(s.live.Object, "spec")
+				if policy == v1alpha1.UpdateAlways || name == "Pause" || name == "PauseEnds" || name == "PauseOfTheOperator" {
+					if tc.check != nil {
+						tc.check(t, before, after)
+					}
+					return
+				}
+				if diff := cmp.Diff(before, after); diff != "" {
+					t.Errorf("\n%s\nOnCreate changed the cluster: -before, +after:\n%s", tc.reason, diff)
+				}
+			})
+		}
+	}
+}
+
+// TestAlwaysNeverDeletes lets anybody change anything, servers ask for anything
+// else, and checks what holds data.
+func TestAlwaysNeverDeletes(t *testing.T) {
+	fm := crdtest.PerconaFieldManager(t, "")
+
+	rapid.Check(t, func(rt *rapid.T) {
+		s := newStore(rt, fm, wantedOf(rt, server(anyPercona().Draw(rt, "first"))).Spec)
+		for range rapid.IntRange(0, 3).Draw(rt, "edits") {
+			path := anyPath(rt, s.live.Object["spec"])
+			s.edit("kubectl-edit", func(spec map[string]any) {
+				replace(spec, path, func(v any) any { return other(rt, v) })
+			})
+		}
+		before := cloneMap(below(s.live.Object, "spec"))
+		wanted := wantedOf(rt, server(anyPercona().Draw(rt, "second")))
+
+		send, _ := Send(s.observed(), wanted, us(), v1alpha1.UpdateAlways)
+		s.apply(us(), send)
+		after := cloneMap(below(s.live.Object, "spec"))
+		holdsData(rt, before, after)
+
+		again, _ := Send(s.observed(), wanted, us(), v1alpha1.UpdateAlways)
+		s.apply(us(), again)
+		if diff := cmp.Diff(after, s.live.Object["spec"]); diff != "" {
+			rt.Errorf("The second time changes something: -first, +second:\n%s", diff)
+		}
+	})
+}
+
+// holdsData checks that what holds data, or leads to it, is still there.
+func holdsData(t rapid.TB, before, after map[string]any) {
+	t.Helper()
+
+	if diff := cmp.Diff([]any{before[pathVersion], before["dataSource"]}, []any{after[pathVersion], after["dataSource"]}); diff != "" {
+		t.Errorf("Version or data source: -before, +after:\n%s", diff)
+	}
+	backedUp := func(spec map[string]any) bool {
+		return below(spec, "backups")["enabled"] != false && len(listAt(spec, "backups", "pgbackrest", "repos")) > 0
+	}
+	if backedUp(before) && !backedUp(after) {
+		t.Errorf("Backups are off")
+	}
+	claims := func(spec map[string]any) map[string]map[string]any {
+		out := map[string]map[string]any{}
+		for _, item := range listAt(spec, "instances") {
+			set, _ := item.(map[string]any)
+			for _, key := range []string{"dataVolumeClaimSpec", "walVolumeClaimSpec"} {
+				if claim := mapAt(set, key); claim != nil {
+					out[key] = claim
+				}
+			}
+		}
+		for _, item := range listAt(spec, "backups", "pgbackrest", "repos") {
+			repo, _ := item.(map[string]any)
+			name, _ := nameOf(item)
+			if claim := mapAt(repo, "volume", "volumeClaimSpec"); claim != nil {
+				out[name] = claim
+			}
+		}
+		return out
+	}
+	is := claims(after)
+	for name, was := range claims(before) {
+		now := is[name]
+		if now == nil {
+			t.Errorf("The volume of %s is gone", name)
+		}
+		if have := mapAt(was, "resources", "requests")["storage"]; shrinks(mapAt(now, "resources", "requests")["storage"], have) {
+			t.Errorf("The volume of %s shrinks from %v", name, have)
+		}
+		if diff := cmp.Diff(was["storageClassName"], now["storageClassName"]); diff != "" {
+			t.Errorf("The class of %s changes: -before, +after:\n%s", name, diff)
+		}
+	}
+	for _, item := range listAt(after, "backups", "pgbackrest", "repos") {
+		name, _ := nameOf(item)
+		path := []string{"backups", "pgbackrest", "global", name + suffixPath}
+		if _, lived := named(listAt(before, "backups", "pgbackrest", "repos"), name); lived && !equal(at(before, path...), at(after, path...)) {
+			t.Errorf("The path of %s changes from %v to %v", name, at(before, path...), at(after, path...))
 		}
 	}
 }

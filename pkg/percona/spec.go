@@ -3,7 +3,6 @@ package percona
 import (
 	"fmt"
 	"regexp"
-	"strconv"
 
 	pgv2 "github.com/percona/percona-postgresql-operator/v2/pkg/apis/pgv2.percona.com/v2"
 	crunchy "github.com/percona/percona-postgresql-operator/v2/pkg/apis/postgres-operator.crunchydata.com/v1beta1"
@@ -16,17 +15,14 @@ import (
 )
 
 // The bounds of the DittoServer API, for callers that no API server has
-// checked (apis/v1alpha1/types.go).
+// checked (apis/v1alpha1/percona.go).
 const (
 	maxReplicas         = 5
+	maxPoolers          = 16
 	maxRetentionDays    = 9999999 // pgBackRest's own bound of repo-retention-full.
 	maxDatabaseName     = 63
 	databaseNamePattern = `^[a-z_][a-z0-9_]*$`
 )
-
-// repoPath is the pgBackRest option that says where in the bucket a cluster's
-// backups are.
-const repoPath = "repo1-path"
 
 var (
 	databaseName = regexp.MustCompile(databaseNamePattern)
@@ -48,12 +44,12 @@ func WithImagePullSecrets(secrets []corev1.LocalObjectReference) Option {
 
 // BuildPerconaPGClusterSpec returns the spec of a server's cluster, built from
 // spec.percona and from the server's name, namespace and UID. Fields that are
-// not set take the API's defaults; images then are those of DefaultImages. ds
-// is not changed.
+// not set take the API's defaults; images then are those of DefaultImages.
+// Options come next, and spec.percona.overrides last. ds is not changed.
 //
-// Nothing that the operator writes itself is in it, and nothing that has a
-// default in the operator's schema, unless it matters here. It has no proxy:
-// the server connects to the primary.
+// Nothing that the operator writes itself is in it, but for a pause that the
+// server asks for, and nothing that has a default in the operator's schema,
+// unless it matters here.
 //
 // An error is a *field.Error with the path in the DittoServer.
 func BuildPerconaPGClusterSpec(ds *v1alpha1.DittoServer, opts ...Option) (pgv2.PerconaPGClusterSpec, error) {
@@ -62,12 +58,6 @@ func BuildPerconaPGClusterSpec(ds *v1alpha1.DittoServer, opts ...Option) (pgv2.P
 
 	version := ptr.Deref(p.PostgresVersion, DefaultPostgresVersion)
 	images := imagesOf(p.Images, version)
-
-	storage, err := validate(ds.GetName(), p, images)
-	if err != nil {
-		return pgv2.PerconaPGClusterSpec{}, err
-	}
-
 	spec := pgv2.PerconaPGClusterSpec{
 		CRVersion:       p.CRVersion,
 		PostgresVersion: int(version),
@@ -78,23 +68,39 @@ func BuildPerconaPGClusterSpec(ds *v1alpha1.DittoServer, opts ...Option) (pgv2.P
 			// The default, ASCII, has characters that a URL has to escape.
 			Password: &crunchy.PostgresPasswordSpec{Type: crunchy.PostgresPasswordTypeAlphaNumeric},
 		}},
-		InstanceSets: pgv2.PGInstanceSets{{
-			Name:     InstanceSet,
-			Replicas: p.Replicas,
-			DataVolumeClaimSpec: corev1.PersistentVolumeClaimSpec{
-				AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-				StorageClassName: p.StorageClassName,
-				Resources: corev1.VolumeResourceRequirements{
-					Requests: corev1.ResourceList{corev1.ResourceStorage: storage},
-				},
-			},
-		}},
-		Backups: backups(ds, p.Backup, images.PGBackRest),
+		Proxy: proxy(p, images.PGBouncer),
 	}
+	if p.Pause {
+		spec.Pause = new(true)
+	}
+
+	if err := validate(ds.GetName(), p, images); err != nil {
+		return pgv2.PerconaPGClusterSpec{}, err
+	}
+	for _, part := range []func() error{
+		func() (err error) { spec.InstanceSets, err = instanceSets(ds.GetName(), p); return err },
+		func() (err error) { spec.Patroni, err = patroni(p); return err },
+		func() (err error) { spec.Backups, err = backups(ds, p, images.PGBackRest); return err },
+		func() (err error) { spec.DataSource, err = dataSource(ds, p); return err },
+	} {
+		if err := part(); err != nil {
+			return pgv2.PerconaPGClusterSpec{}, err
+		}
+	}
+
 	for _, opt := range opts {
 		opt(&spec)
 	}
-	return *spec.DeepCopy(), nil
+	return override(*spec.DeepCopy(), p.Overrides)
+}
+
+// perconaPath leads to spec.percona in a DittoServer.
+func perconaPath(names ...string) *field.Path {
+	p := field.NewPath("spec", "percona")
+	for _, name := range names {
+		p = p.Child(name)
+	}
+	return p
 }
 
 // imagesOf fills in the images that nobody has set.
@@ -112,101 +118,102 @@ func imagesOf(set v1alpha1.PerconaImages, version int32) v1alpha1.PerconaImages 
 	return images
 }
 
-// validate checks what the operator would choke on, and returns the size of
-// the volumes.
-func validate(server string, p v1alpha1.PerconaSpec, images v1alpha1.PerconaImages) (resource.Quantity, error) {
-	path := field.NewPath("spec", "percona")
-	storage, err := resource.ParseQuantity(p.StorageSize)
-
+// validate checks what the operator would choke on.
+func validate(server string, p v1alpha1.PerconaSpec, images v1alpha1.PerconaImages) error {
 	switch {
 	case server == "":
-		return storage, field.Required(field.NewPath("metadata", "name"), "the cluster is named after the server")
+		return field.Required(field.NewPath("metadata", "name"), "the cluster is named after the server")
 	case len(server) > maxServerName:
-		return storage, field.TooLong(field.NewPath("metadata", "name"), server, maxServerName)
-	case err != nil:
-		return storage, field.Invalid(path.Child("storageSize"), p.StorageSize, "must be a quantity, like 10Gi")
-	case storage.Sign() <= 0:
-		return storage, field.Invalid(path.Child("storageSize"), p.StorageSize, "must be greater than zero")
+		return field.TooLong(field.NewPath("metadata", "name"), server, maxServerName)
 	case *p.Replicas < 1 || *p.Replicas > maxReplicas:
-		return storage, field.Invalid(path.Child("replicas"), *p.Replicas, fmt.Sprintf("must be between 1 and %d", maxReplicas))
+		return field.Invalid(perconaPath("replicas"), *p.Replicas, fmt.Sprintf("must be between 1 and %d", maxReplicas))
 	case len(p.DatabaseName) > maxDatabaseName:
-		return storage, field.TooLong(path.Child("databaseName"), p.DatabaseName, maxDatabaseName)
+		return field.TooLong(perconaPath("databaseName"), p.DatabaseName, maxDatabaseName)
 	case !databaseName.MatchString(p.DatabaseName):
-		return storage, field.Invalid(path.Child("databaseName"), p.DatabaseName, "must match "+databaseNamePattern)
+		return field.Invalid(perconaPath("databaseName"), p.DatabaseName, "must match "+databaseNamePattern)
 	case p.PostgresVersion != nil && (*p.PostgresVersion < 14 || *p.PostgresVersion > 18):
-		return storage, field.Invalid(path.Child("postgresVersion"), *p.PostgresVersion, "must be between 14 and 18")
+		return field.Invalid(perconaPath("postgresVersion"), *p.PostgresVersion, "must be between 14 and 18")
 	case p.CRVersion != "" && !crVersion.MatchString(p.CRVersion):
-		return storage, field.Invalid(path.Child("crVersion"), p.CRVersion, "must be a full version, 2.9.0 or newer")
+		return field.Invalid(perconaPath("crVersion"), p.CRVersion, "must be a full version, 2.9.0 or newer")
 	case images.Postgres == "":
-		return storage, field.Required(path.Child("images", "postgres"), "there is no default image of this version")
+		return field.Required(perconaPath("images", "postgres"), "there is no default image of this version")
 	}
-	return storage, validateBackup(path.Child("backup"), p.Backup)
+	return validatePods(p)
 }
 
-func validateBackup(path *field.Path, b v1alpha1.BackupSpec) error {
+// validatePods checks what the cluster's pods are to be like.
+func validatePods(p v1alpha1.PerconaSpec) error {
 	switch {
-	case !*b.Enabled:
-		return nil
-	case b.Bucket == "":
-		return field.Required(path.Child("bucket"), "backups need a bucket")
-	case b.CredentialsSecretRef != nil && b.CredentialsSecretRef.Name == "":
-		return field.Required(path.Child("credentialsSecretRef", "name"), "names a Secret with a key that ends in .conf")
-	case *b.RetentionDays < 1 || *b.RetentionDays > maxRetentionDays:
-		return field.Invalid(path.Child("retentionDays"), *b.RetentionDays, fmt.Sprintf("must be between 1 and %d", maxRetentionDays))
-	default:
-		return nil
+	case *p.PGBouncer.Replicas < 1 || *p.PGBouncer.Replicas > maxPoolers:
+		return field.Invalid(perconaPath("pgBouncer", "replicas"), *p.PGBouncer.Replicas, fmt.Sprintf("must be between 1 and %d", maxPoolers))
+	case p.Resources != nil && len(p.Resources.Claims) > 0:
+		return field.Forbidden(perconaPath("resources", "claims"), "the cluster's pods claim no devices: remove it")
+	case p.PGBouncer.Resources != nil && len(p.PGBouncer.Resources.Claims) > 0:
+		return field.Forbidden(perconaPath("pgBouncer", "resources", "claims"), "the pooler's pods claim no devices: remove it")
+	case p.Synchronous && *p.Replicas < 2:
+		return field.Invalid(perconaPath("synchronous"), true, "there is no second PostgreSQL pod to wait for: set spec.percona.replicas to 2 or more")
 	}
+	return validateScheduling(p.Scheduling)
 }
 
-// backups returns the section of that name. The image is wanted by the
-// operator even while backups are off (percona v2.9.0 VerifyImageValues), and
-// enabled must be false in so many words, or a repository is.
-func backups(ds *v1alpha1.DittoServer, b v1alpha1.BackupSpec, image string) pgv2.Backups {
-	if !*b.Enabled {
-		return pgv2.Backups{Enabled: new(false), PGBackRest: pgv2.PGBackRestArchive{Image: image}}
+// instanceSets returns the one set of PostgreSQL pods.
+func instanceSets(server string, p v1alpha1.PerconaSpec) (pgv2.PGInstanceSets, error) {
+	data, err := volumeClaim(perconaPath("storageSize"), p.StorageSize, p.StorageClassName)
+	if err != nil {
+		return nil, err
+	}
+	pods := placementOf(p.Scheduling)
+	set := pgv2.PGInstanceSetSpec{
+		Name:                InstanceSet,
+		Replicas:            p.Replicas,
+		Affinity:            pods.apart(p.Scheduling.AntiAffinity, server),
+		Tolerations:         pods.tolerations,
+		PriorityClassName:   pods.priorityClassName,
+		Resources:           ptr.Deref(p.Resources, corev1.ResourceRequirements{}),
+		DataVolumeClaimSpec: data,
 	}
 
-	endpoint := b.Endpoint
-	if endpoint == "" {
-		endpoint = "s3." + b.Region + ".amazonaws.com"
+	if p.WALStorageSize != "" {
+		wal, err := volumeClaim(perconaPath("walStorageSize"), p.WALStorageSize, p.StorageClassName)
+		if err != nil {
+			return nil, err
+		}
+		set.WALVolumeClaimSpec = &wal
 	}
-	archive := pgv2.PGBackRestArchive{
-		Image: image,
-		Repos: []crunchy.PGBackRestRepo{{
-			Name: "repo1",
-			S3:   &crunchy.RepoS3{Bucket: b.Bucket, Endpoint: endpoint, Region: b.Region},
-			BackupSchedules: &crunchy.PGBackRestBackupSchedules{
-				Full:        new(b.FullSchedule),
-				Incremental: new(b.IncrSchedule),
-			},
-		}},
-		Global: map[string]string{
-			repoPath:                   backupPath(ds),
-			"repo1-s3-uri-style":       "path",
-			"repo1-storage-verify-tls": "y",
-			// Without a retention backups and WAL are kept for ever.
-			"repo1-retention-full":      strconv.Itoa(int(*b.RetentionDays)),
-			"repo1-retention-full-type": "time",
+	return pgv2.PGInstanceSets{set}, nil
+}
+
+// volumeClaim of a size; path is the size's.
+func volumeClaim(path *field.Path, size string, class *string) (corev1.PersistentVolumeClaimSpec, error) {
+	storage, err := resource.ParseQuantity(size)
+	switch {
+	case err != nil:
+		return corev1.PersistentVolumeClaimSpec{}, field.Invalid(path, size, "must be a quantity, like 10Gi")
+	case storage.Sign() <= 0:
+		return corev1.PersistentVolumeClaimSpec{}, field.Invalid(path, size, "must be greater than zero")
+	}
+	return corev1.PersistentVolumeClaimSpec{
+		AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+		StorageClassName: class,
+		Resources: corev1.VolumeResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceStorage: storage},
 		},
-	}
-	if b.CredentialsSecretRef != nil {
-		archive.Configuration = []corev1.VolumeProjection{{
-			Secret: &corev1.SecretProjection{
-				LocalObjectReference: corev1.LocalObjectReference{Name: b.CredentialsSecretRef.Name},
-			},
-		}}
-	}
-	return pgv2.Backups{Enabled: new(true), PGBackRest: archive}
+	}, nil
 }
 
-// backupPath returns where in the bucket a new cluster's backups go. The
-// namespace and the UID keep it apart from every other cluster, a former one of
-// the same name included: pgBackRest refuses to write to a foreign one's
-// stanza.
-func backupPath(ds *v1alpha1.DittoServer) string {
-	name := ds.GetName()
-	if uid := string(ds.GetUID()); uid != "" {
-		name += "-" + uid[:min(len(uid), 8)]
+// proxy returns the connection pooler, or nil. The server does not use it: it
+// connects to the primary.
+func proxy(p v1alpha1.PerconaSpec, image string) *pgv2.PGProxySpec {
+	if !*p.PGBouncer.Enabled {
+		return nil
 	}
-	return "/pgbackrest/" + ds.GetNamespace() + "/" + name + "/repo1"
+	pods := placementOf(p.Scheduling)
+	return &pgv2.PGProxySpec{PGBouncer: &pgv2.PGBouncerSpec{
+		Image:             image,
+		Replicas:          p.PGBouncer.Replicas,
+		Resources:         ptr.Deref(p.PGBouncer.Resources, corev1.ResourceRequirements{}),
+		Affinity:          pods.affinity,
+		Tolerations:       pods.tolerations,
+		PriorityClassName: pods.priorityClassName,
+	}}
 }

@@ -117,7 +117,7 @@ backups:
 `,
 		},
 		"EndpointNoUID": {
-			reason: "An endpoint is taken as it is; a server that nobody has created yet has no UID.",
+			reason: "An endpoint is taken as it is; without credentials the pods use their own identity; a server that nobody has created yet has no UID.",
 			args: args{ds: func() *v1alpha1.DittoServer {
 				ds := server(v1alpha1.PerconaSpec{Backup: v1alpha1.BackupSpec{Enabled: new(true), Bucket: "b", Endpoint: "minio:9000"}})
 				ds.UID = ""
@@ -142,6 +142,7 @@ backups:
     image: docker.io/percona/percona-pgbackrest:2.58.0-1
     global:
       repo1-path: /pgbackrest/team-a/files/repo1
+      repo1-s3-key-type: web-id
       repo1-s3-uri-style: path
       repo1-storage-verify-tls: "y"
       repo1-retention-full: "7"
@@ -205,7 +206,57 @@ func TestBuildPerconaPGClusterSpecErrors(t *testing.T) {
 		"ShortCRVersion":  {reason: "The operator panics on a malformed version.", ds: server(v1alpha1.PerconaSpec{CRVersion: "v3"}), want: "spec.percona.crVersion"},
 		"Bucket":          {reason: "Backups need a bucket.", ds: server(on(v1alpha1.BackupSpec{})), want: "spec.percona.backup.bucket"},
 		"RetentionDays":   {reason: "Backups are kept for a day at least.", ds: server(on(v1alpha1.BackupSpec{Bucket: "b", RetentionDays: ptr.To[int32](0)})), want: "spec.percona.backup.retentionDays"},
+		"FullSchedule":    {reason: "A schedule is one of cron's.", ds: server(on(v1alpha1.BackupSpec{Bucket: "b", FullSchedule: "0 25 * * *"})), want: "spec.percona.backup.fullSchedule"},
+		"IncrSchedule":    {reason: "A schedule is one of cron's.", ds: server(on(v1alpha1.BackupSpec{Bucket: "b", IncrSchedule: "hourly"})), want: "spec.percona.backup.incrSchedule"},
 		"Credentials":     {reason: "A reference has a name.", ds: server(on(v1alpha1.BackupSpec{Bucket: "b", CredentialsSecretRef: &v1alpha1.LocalSecretRef{}})), want: "spec.percona.backup.credentialsSecretRef.name"},
+
+		// Pods.
+		"WALStorageSize":      {reason: "A size is a quantity.", ds: server(v1alpha1.PerconaSpec{WALStorageSize: "5 GB"}), want: "spec.percona.walStorageSize"},
+		"WALStorageZero":      {reason: "A volume has a size.", ds: server(v1alpha1.PerconaSpec{WALStorageSize: "-1Gi"}), want: "spec.percona.walStorageSize"},
+		"NoPoolers":           {reason: "A pooler has a pod.", ds: server(v1alpha1.PerconaSpec{PGBouncer: v1alpha1.PGBouncerSpec{Replicas: ptr.To[int32](0)}}), want: "spec.percona.pgBouncer.replicas"},
+		"ManyPoolers":         {reason: "The API allows sixteen.", ds: server(v1alpha1.PerconaSpec{PGBouncer: v1alpha1.PGBouncerSpec{Replicas: ptr.To[int32](17)}}), want: "spec.percona.pgBouncer.replicas"},
+		"Claims":              {reason: "The operator gives pods no devices.", ds: server(v1alpha1.PerconaSpec{Resources: claiming()}), want: "spec.percona.resources.claims"},
+		"PoolerClaims":        {reason: "The operator gives pods no devices.", ds: server(v1alpha1.PerconaSpec{PGBouncer: v1alpha1.PGBouncerSpec{Resources: claiming()}}), want: "spec.percona.pgBouncer.resources.claims"},
+		"Synchronous":         {reason: "Somebody has to be waited for.", ds: server(v1alpha1.PerconaSpec{Synchronous: true}), want: "spec.percona.synchronous"},
+		"AntiAffinity":        {reason: "There are two kinds.", ds: server(v1alpha1.PerconaSpec{Scheduling: v1alpha1.SchedulingSpec{AntiAffinity: "Maybe"}}), want: "spec.percona.scheduling.antiAffinity"},
+		"ParameterOperators":  {reason: "The operator sets it.", ds: parameter("archive_command", "true"), want: "spec.percona.parameters[archive_command]"},
+		"ParameterName":       {reason: "Names are in lower case, or one could be set twice.", ds: parameter("Archive_Command", "true"), want: "spec.percona.parameters[Archive_Command]"},
+		"ParameterLine":       {reason: "A value is no way to another line.", ds: parameter("work_mem", "1MB'\nssl = off"), want: "spec.percona.parameters[work_mem]"},
+		"ParameterWALLevel":   {reason: "The operator stops at another level.", ds: parameter("wal_level", "minimal"), want: "spec.percona.parameters[wal_level]"},
+		"ParameterPrefix":     {reason: "TLS is the operator's.", ds: parameter("ssl_crl_file", "x"), want: "spec.percona.parameters[ssl_crl_file]"},
+		"ParameterUnixSocket": {reason: "Sockets are the operator's.", ds: parameter("unix_socket_permissions", "0700"), want: "spec.percona.parameters[unix_socket_permissions]"},
+
+		// Repositories.
+		"RepoAndBucket":   {reason: "The flat fields are a repository of their own.", ds: server(on(v1alpha1.BackupSpec{Bucket: "b", Repos: []v1alpha1.BackupRepo{{Name: "repo2", RepoLocation: onVolume()}}})), want: "spec.percona.backup.repos"},
+		"RepoName":        {reason: "The operator knows four names.", ds: repos(v1alpha1.BackupRepo{Name: "repo5", RepoLocation: onVolume()}), want: "spec.percona.backup.repos[0].name"},
+		"RepoNoName":      {reason: "The operator knows four names.", ds: repos(v1alpha1.BackupRepo{RepoLocation: onVolume()}), want: "spec.percona.backup.repos[0].name"},
+		"RepoTwice":       {reason: "A repeated name fails the whole apply.", ds: repos(v1alpha1.BackupRepo{Name: "repo1", RepoLocation: onVolume()}, v1alpha1.BackupRepo{Name: "repo1", RepoLocation: onVolume()}), want: "spec.percona.backup.repos[1].name"},
+		"RepoNowhere":     {reason: "A repository is somewhere.", ds: repos(v1alpha1.BackupRepo{Name: "repo1"}), want: "spec.percona.backup.repos[0]"},
+		"RepoInTwoPlaces": {reason: "A repository is in one place.", ds: repos(v1alpha1.BackupRepo{Name: "repo1", RepoLocation: v1alpha1.RepoLocation{S3: &v1alpha1.S3Location{Bucket: "b"}, GCS: &v1alpha1.GCSLocation{Bucket: "b"}}}), want: "spec.percona.backup.repos[0]"},
+		"RepoBucket":      {reason: "A bucket has a name.", ds: repos(v1alpha1.BackupRepo{Name: "repo1", RepoLocation: v1alpha1.RepoLocation{S3: &v1alpha1.S3Location{}}}), want: "spec.percona.backup.repos[0].s3.bucket"},
+		"RepoEndpoint":    {reason: "A value is no way to another option of pgBackRest.", ds: repos(v1alpha1.BackupRepo{Name: "repo1", RepoLocation: v1alpha1.RepoLocation{S3: &v1alpha1.S3Location{Bucket: "b", Endpoint: "x\nrepo1-host-cmd=y"}}}), want: "spec.percona.backup.repos[0].s3.endpoint"},
+		"RepoGCSBucket":   {reason: "A bucket has a name.", ds: repos(v1alpha1.BackupRepo{Name: "repo1", RepoLocation: v1alpha1.RepoLocation{GCS: &v1alpha1.GCSLocation{}}}), want: "spec.percona.backup.repos[0].gcs.bucket"},
+		"RepoContainer":   {reason: "A container has a name.", ds: repos(v1alpha1.BackupRepo{Name: "repo1", RepoLocation: v1alpha1.RepoLocation{Azure: &v1alpha1.AzureLocation{}}}), want: "spec.percona.backup.repos[0].azure.container"},
+		"RepoAzure":       {reason: "pgBackRest needs the name of the storage account.", ds: repos(v1alpha1.BackupRepo{Name: "repo1", RepoLocation: v1alpha1.RepoLocation{Azure: &v1alpha1.AzureLocation{Container: "c"}}}), want: "spec.percona.backup.repos[0].credentialsSecretRef"},
+		"RepoCredentials": {reason: "A reference has a name.", ds: repos(v1alpha1.BackupRepo{Name: "repo1", RepoLocation: v1alpha1.RepoLocation{GCS: &v1alpha1.GCSLocation{Bucket: "b"}, CredentialsSecretRef: &v1alpha1.LocalSecretRef{}}}), want: "spec.percona.backup.repos[0].credentialsSecretRef.name"},
+		"VolumeSecret":    {reason: "Nobody would read it.", ds: repos(v1alpha1.BackupRepo{Name: "repo1", RepoLocation: v1alpha1.RepoLocation{Volume: onVolume().Volume, CredentialsSecretRef: &v1alpha1.LocalSecretRef{Name: "s"}}}), want: "spec.percona.backup.repos[0].credentialsSecretRef"},
+		"VolumeSize":      {reason: "A size is a quantity.", ds: repos(v1alpha1.BackupRepo{Name: "repo1", RepoLocation: v1alpha1.RepoLocation{Volume: &v1alpha1.VolumeLocation{Size: "much"}}}), want: "spec.percona.backup.repos[0].volume.size"},
+		"RepoSchedule":    {reason: "A schedule is one of cron's.", ds: repos(v1alpha1.BackupRepo{Name: "repo1", RepoLocation: onVolume(), FullSchedule: "often"}), want: "spec.percona.backup.repos[0].fullSchedule"},
+		"RepoRetention":   {reason: "Backups are kept for a day at least.", ds: repos(v1alpha1.BackupRepo{Name: "repo1", RepoLocation: onVolume(), RetentionDays: ptr.To[int32](0)}), want: "spec.percona.backup.repos[0].retentionDays"},
+
+		// Restoring.
+		"RestoreNothing":     {reason: "Data comes from somewhere.", ds: restore(v1alpha1.RestoreSpec{}), want: "spec.percona.restoreFrom"},
+		"RestoreTwo":         {reason: "Data comes from one place.", ds: restore(v1alpha1.RestoreSpec{Cluster: &v1alpha1.RestoreCluster{Name: "a"}, Repo: &v1alpha1.RestoreRepo{}}), want: "spec.percona.restoreFrom"},
+		"RestoreTime":        {reason: "A time is one of RFC 3339.", ds: restore(v1alpha1.RestoreSpec{Cluster: &v1alpha1.RestoreCluster{Name: "a"}, TargetTime: "2026-05-01 12:00:00"}), want: "spec.percona.restoreFrom.targetTime"},
+		"RestoreShell":       {reason: "A time is no way to a shell.", ds: restore(v1alpha1.RestoreSpec{Cluster: &v1alpha1.RestoreCluster{Name: "a"}, TargetTime: `2026-05-01T12:00:00Z"; id; "`}), want: "spec.percona.restoreFrom.targetTime"},
+		"RestoreNobody":      {reason: "A cluster has a name.", ds: restore(v1alpha1.RestoreSpec{Cluster: &v1alpha1.RestoreCluster{}}), want: "spec.percona.restoreFrom.cluster.name"},
+		"RestoreItself":      {reason: "A new cluster has no backups.", ds: restore(v1alpha1.RestoreSpec{Cluster: &v1alpha1.RestoreCluster{Name: "files-postgres"}}), want: "spec.percona.restoreFrom.cluster.name"},
+		"RestoreClusterRepo": {reason: "The operator knows four names.", ds: restore(v1alpha1.RestoreSpec{Cluster: &v1alpha1.RestoreCluster{Name: "a", Repo: "repo1; id"}}), want: "spec.percona.restoreFrom.cluster.repo"},
+		"RestoreVolume":      {reason: "The job that restores mounts no other volume.", ds: restore(v1alpha1.RestoreSpec{Repo: &v1alpha1.RestoreRepo{RepoLocation: onVolume(), Path: "/a"}}), want: "spec.percona.restoreFrom.repo.volume"},
+		"RestorePath":        {reason: "A path is no way to another option of pgBackRest.", ds: restore(v1alpha1.RestoreSpec{Repo: &v1alpha1.RestoreRepo{RepoLocation: v1alpha1.RepoLocation{GCS: &v1alpha1.GCSLocation{Bucket: "b"}}, Path: "/a\nb"}}), want: "spec.percona.restoreFrom.repo.path"},
+		"RestoreNoPath":      {reason: "There is no telling where another cluster's backups are.", ds: restore(v1alpha1.RestoreSpec{Repo: &v1alpha1.RestoreRepo{RepoLocation: v1alpha1.RepoLocation{GCS: &v1alpha1.GCSLocation{Bucket: "b"}}}}), want: "spec.percona.restoreFrom.repo.path"},
+		"RestoreRepoName":    {reason: "The operator knows four names.", ds: restore(v1alpha1.RestoreSpec{Repo: &v1alpha1.RestoreRepo{Name: "repo0", RepoLocation: v1alpha1.RepoLocation{GCS: &v1alpha1.GCSLocation{Bucket: "b"}}, Path: "/a"}}), want: "spec.percona.restoreFrom.repo.name"},
+		"RestoreNowhere":     {reason: "A repository is somewhere.", ds: restore(v1alpha1.RestoreSpec{Repo: &v1alpha1.RestoreRepo{Path: "/a"}}), want: "spec.percona.restoreFrom.repo"},
 	}
 
 	for name, tc := range cases {
@@ -220,6 +271,27 @@ func TestBuildPerconaPGClusterSpecErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// claiming is resources that no pod of the operator's has.
+func claiming() *corev1.ResourceRequirements {
+	return &corev1.ResourceRequirements{Claims: []corev1.ResourceClaim{{Name: "gpu"}}}
+}
+
+func parameter(name, value string) *v1alpha1.DittoServer {
+	return server(v1alpha1.PerconaSpec{Parameters: map[string]string{name: value}})
+}
+
+func onVolume() v1alpha1.RepoLocation {
+	return v1alpha1.RepoLocation{Volume: &v1alpha1.VolumeLocation{Size: "1Gi"}}
+}
+
+func repos(r ...v1alpha1.BackupRepo) *v1alpha1.DittoServer {
+	return server(v1alpha1.PerconaSpec{Backup: v1alpha1.BackupSpec{Enabled: new(true), Repos: r}})
+}
+
+func restore(r v1alpha1.RestoreSpec) *v1alpha1.DittoServer {
+	return server(v1alpha1.PerconaSpec{RestoreFrom: &r})
 }
 
 // TestAnySpecIsAccepted builds clusters from arbitrary valid servers.
@@ -279,8 +351,68 @@ func anyPercona() *rapid.Generator[v1alpha1.PerconaSpec] {
 				p.Backup.CredentialsSecretRef = &v1alpha1.LocalSecretRef{Name: name}
 			}
 		}
+		if rapid.Bool().Draw(t, "more") {
+			anyMore(t, &p)
+		}
 		return p
 	})
+}
+
+// anyMore draws what most servers do not ask for.
+func anyMore(t *rapid.T, p *v1alpha1.PerconaSpec) {
+	sized := rapid.SampledFrom([]string{"1Gi", "2048Mi", "3G", "4294967296"})
+	word := rapid.StringMatching(`[a-z]{1,9}`)
+	maybe := func(label string) bool { return rapid.Bool().Draw(t, label) }
+
+	if maybe("pgBouncer") {
+		p.PGBouncer = v1alpha1.PGBouncerSpec{Enabled: new(true), Replicas: new(rapid.Int32Range(1, 16).Draw(t, "poolers")), Resources: resources("150m", sized.Draw(t, "memory"))}
+	}
+	if maybe("resources") {
+		p.Resources = resources(rapid.SampledFrom([]string{"1", "1500m", "0.5"}).Draw(t, "cpu"), sized.Draw(t, "memory"))
+	}
+	if maybe("wal") {
+		p.WALStorageSize = sized.Draw(t, "walStorageSize")
+	}
+	p.Scheduling = v1alpha1.SchedulingSpec{
+		AntiAffinity:      rapid.SampledFrom([]v1alpha1.AntiAffinity{"", v1alpha1.AntiAffinityPreferred, v1alpha1.AntiAffinityRequired}).Draw(t, "antiAffinity"),
+		NodeSelector:      rapid.MapOfN(word, word, 0, 2).Draw(t, "nodeSelector"),
+		PriorityClassName: rapid.SampledFrom([]string{"", "databases"}).Draw(t, "priorityClassName"),
+	}
+	if maybe("tolerations") {
+		p.Scheduling.Tolerations = []corev1.Toleration{{Key: word.Draw(t, "taint"), Operator: corev1.TolerationOpExists}}
+	}
+	p.Parameters = rapid.MapOfN(rapid.SampledFrom([]string{"work_mem", "max_connections", "auto_explain.log_min_duration"}), rapid.StringMatching(`[ -~]{0,9}`), 0, 3).Draw(t, "parameters")
+	p.Synchronous = p.Replicas != nil && *p.Replicas > 1 && maybe("synchronous")
+
+	ref := &v1alpha1.LocalSecretRef{Name: word.Draw(t, "secret")}
+	located := rapid.SampledFrom([]v1alpha1.RepoLocation{
+		{S3: &v1alpha1.S3Location{Bucket: "b"}},
+		{S3: &v1alpha1.S3Location{Bucket: "b", Endpoint: "minio:9000", Region: "here"}, CredentialsSecretRef: ref},
+		{GCS: &v1alpha1.GCSLocation{Bucket: "b"}},
+		{GCS: &v1alpha1.GCSLocation{Bucket: "b"}, CredentialsSecretRef: ref},
+		{Azure: &v1alpha1.AzureLocation{Container: "c"}, CredentialsSecretRef: ref},
+		onVolume(),
+	})
+	if maybe("repos") {
+		p.Backup = v1alpha1.BackupSpec{Enabled: new(true)}
+		for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"repo1", "repo2", "repo3", "repo4"}), 1, 4, rapid.ID).Draw(t, "names") {
+			p.Backup.Repos = append(p.Backup.Repos, v1alpha1.BackupRepo{Name: name, RepoLocation: located.Draw(t, "repo")})
+		}
+	}
+	switch rapid.IntRange(0, 2).Draw(t, "restoreFrom") {
+	case 1:
+		p.RestoreFrom = &v1alpha1.RestoreSpec{Cluster: &v1alpha1.RestoreCluster{Name: "other"}, TargetTime: rapid.SampledFrom([]string{"", "2026-05-01T12:00:00Z"}).Draw(t, "targetTime")}
+	case 2:
+		from := located.Filter(func(l v1alpha1.RepoLocation) bool { return l.Volume == nil }).Draw(t, "from")
+		p.RestoreFrom = &v1alpha1.RestoreSpec{Repo: &v1alpha1.RestoreRepo{RepoLocation: from, Path: "/a"}}
+	}
+	if maybe("overrides") {
+		p.Overrides = overrides(rapid.SampledFrom([]string{
+			`{"tlsOnly": true, "metadata": {"labels": {"a": "b"}}}`,
+			`{"instances": [{"name": "instance1", "tolerations": null, "resources": {"limits": {"memory": "8192Mi"}}}]}`,
+			`{"patroni": {"dynamicConfiguration": {"ttl": 30, "postgresql": {"parameters": {"work_mem": null}}}}}`,
+		}).Draw(t, "patch"))
+	}
 }
 
 // validators are an API server's for what is sent and for what the operator
@@ -316,8 +448,8 @@ func (v validators) accept(t rapid.TB, spec pgv2.PerconaPGClusterSpec, manifest 
 	if err := cr.Validate(); err != nil {
 		t.Fatalf("The operator refuses the cluster: %v", err)
 	}
-	if cr.Spec.Proxy != nil {
-		t.Errorf("The operator adds a proxy")
+	if diff := cmp.Diff(spec.Proxy.IsSet(), cr.Spec.Proxy.IsSet()); diff != "" {
+		t.Errorf("The operator has a proxy of its own mind: -want, +got:\n%s", diff)
 	}
 
 	scheme := runtime.NewScheme()
@@ -328,8 +460,8 @@ func (v validators) accept(t rapid.TB, spec pgv2.PerconaPGClusterSpec, manifest 
 	if err != nil {
 		t.Fatalf("The operator makes nothing of the cluster: %v", err)
 	}
-	if pg.Spec.Image == "" || pg.Spec.Backups.PGBackRest.Image == "" {
-		t.Errorf("An image is missing: postgres %q, pgbackrest %q", pg.Spec.Image, pg.Spec.Backups.PGBackRest.Image)
+	if pg.Spec.Image == "" || pg.Spec.Backups.PGBackRest.Image == "" || pg.Spec.Proxy != nil && pg.Spec.Proxy.PGBouncer.Image == "" {
+		t.Errorf("An image is missing: postgres %q, pgbackrest %q, proxy %v", pg.Spec.Image, pg.Spec.Backups.PGBackRest.Image, pg.Spec.Proxy)
 	}
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(pg)
 	if err != nil {

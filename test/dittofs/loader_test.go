@@ -6,13 +6,16 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/marmos91/dittofs/pkg/config"
+	"github.com/marmos91/dittofs/pkg/controlplane/api"
 	"github.com/marmos91/dittofs/pkg/controlplane/models"
+	"github.com/marmos91/dittofs/pkg/identity/ldap"
 )
 
 // settings are what of a loaded configuration the composition decides.
@@ -35,6 +38,11 @@ type settings struct {
 
 	LogLevel, LogFormat, LogOutput string
 	ShutdownTimeout                time.Duration
+
+	// Sections by name, as the loader prints them, if they are switched on.
+	Sections map[string]any
+	// BindPassword and MachineSecret are what it does not print.
+	BindPassword, MachineSecret string
 }
 
 func settingsOf(c *config.Config) settings {
@@ -55,6 +63,22 @@ func settingsOf(c *config.Config) settings {
 		s.Host, s.Port, s.Database, s.User, s.Password = p.Host, p.Port, p.Database, p.User, p.Password
 		s.SSLMode, s.SSLRootCert = p.SSLMode, p.SSLRootCert
 	}
+
+	s.Sections = map[string]any{}
+	if c.ControlPlane.TLS.Enabled() {
+		s.Sections["tls"] = c.ControlPlane.TLS
+	}
+	if c.LDAP.Enabled {
+		s.BindPassword, c.LDAP.BindPassword = c.LDAP.BindPassword, ""
+		s.Sections["ldap"] = c.LDAP
+	}
+	if c.Kerberos.Enabled {
+		s.MachineSecret, c.Kerberos.MachineAccount.Secret = c.Kerberos.MachineAccount.Secret, ""
+		s.Sections["kerberos"] = c.Kerberos
+	}
+	if c.Metrics.Enabled {
+		s.Sections["metrics"] = c.Metrics
+	}
 	return s
 }
 
@@ -69,7 +93,53 @@ func defaults() settings {
 		LogFormat:            "json",
 		LogOutput:            "stdout",
 		ShutdownTimeout:      30 * time.Second,
+		Sections:             map[string]any{},
 	}
+}
+
+// with a section switched on.
+func with(want func(*stage) settings, section string, value any) func(*stage) settings {
+	return func(s *stage) settings {
+		w := want(s)
+		w.Sections[section] = value
+		return w
+	}
+}
+
+// directory expects LDAP and Kerberos as the example asks, with the server's
+// own defaults.
+func directory(s *stage) settings {
+	want := sqlite(s)
+	want.BindPassword = s.secrets["files-directory"]["bind-password"]
+	want.MachineSecret = s.secrets["files-directory"]["machine-password"]
+
+	directory := ldap.Config{
+		Enabled: true, URL: "ldaps://dc1.example.org:636", BaseDN: "DC=example,DC=org", BindDN: "CN=dittofs,OU=Services,DC=example,DC=org",
+		Realm: "EXAMPLE.ORG", Idmap: ldap.IdmapRID, NestedGroups: true, TLS: ldap.TLSConfig{CACertFile: "/ldap-ca/ca.crt"},
+	}
+	directory.ApplyDefaults()
+	want.Sections["ldap"] = directory
+
+	kerberos := config.KerberosConfig{
+		Enabled: true, KeytabPath: "/kerberos/dittofs.keytab", ServicePrincipal: "nfs/files.example.org@EXAMPLE.ORG",
+		Realm: "EXAMPLE.ORG", NetBIOSDomain: "EXAMPLE", DNSDomain: "example.org", Krb5Conf: "/kerberos-krb5/krb5.conf",
+		MachineAccount: config.MachineAccountConfig{Enabled: true, AccountName: "FILES$", DCAddresses: []string{"dc1.example.org"}},
+	}
+	whole := config.Config{Kerberos: kerberos}
+	config.ApplyDefaults(&whole)
+	want.Sections["kerberos"] = whole.Kerberos
+	return want
+}
+
+// external expects the values of a person's own Secret.
+func external(s *stage) settings {
+	want := defaults()
+	secret := s.secrets["files-database"]
+	want.DatabaseType, want.Host, want.Port = "postgres", secret["host"], 5432
+	want.Database, want.User, want.Password = secret["database"], secret["user"], secret["password"]
+	want.SSLMode, want.SSLRootCert = "verify-full", "/postgres-ca/ca.crt"
+	want.JWTSecret = s.secrets["files-jwt-secret"]["jwt-secret"]
+	return want
 }
 
 func sqlite(s *stage) settings {
@@ -120,6 +190,43 @@ func TestExamples(t *testing.T) {
 			reason: "Backups change nothing for the server.",
 			stages: 3,
 			want:   percona("team-b"),
+		},
+		"percona-ha": {
+			reason: "How many there are of the database is nothing to the server.",
+			stages: 2,
+			want:   percona("team-a"),
+		},
+		"air-gap": {
+			reason: "Where images come from neither.",
+			stages: 1,
+			want:   percona("team-a"),
+		},
+		"external-postgresql": {
+			reason: "Somebody else's PostgreSQL is used like one's own.",
+			stages: 2,
+			want:   external,
+		},
+		"tls": {
+			reason: "A certificate switches TLS on.",
+			stages: 2,
+			want:   with(sqlite, "tls", api.TLSConfig{CertFile: "/tls/tls.crt", KeyFile: "/tls/tls.key"}),
+		},
+		"mtls": {
+			reason: "With an authority, clients need a certificate.",
+			stages: 2,
+			want:   with(sqlite, "tls", api.TLSConfig{CertFile: "/tls/tls.crt", KeyFile: "/tls/tls.key", ClientCA: "/tls-client-ca/ca.crt"}),
+		},
+		"active-directory": {
+			reason: "Users come from a directory; its passwords are in the environment only.",
+			stages: 2,
+			want:   directory,
+		},
+		"metrics": {
+			reason: "Metrics are served to those who have the token.",
+			stages: 2,
+			want: with(sqlite, "metrics", config.MetricsConfig{
+				Enabled: true, Host: "0.0.0.0", Port: 9090, Path: "/metrics", Auth: "token", TokenFile: "/metrics-token/token",
+			}),
 		},
 	}
 
@@ -213,6 +320,12 @@ func checkPaths(t *testing.T, s *stage, got settings) {
 		}
 	}
 
+	for _, path := range filesOf(got) {
+		if _, err := s.file(path); err != nil {
+			t.Errorf("%s is named, and is not in the pod: %v", path, err)
+		}
+	}
+
 	if got.SQLitePath == "" {
 		return
 	}
@@ -222,6 +335,24 @@ func checkPaths(t *testing.T, s *stage, got settings) {
 		}
 	}
 	t.Errorf("The database %s is on no volume of %q: it would be lost with the pod", got.SQLitePath, s.mountPaths())
+}
+
+// filesOf the sections that are switched on.
+func filesOf(got settings) []string {
+	var paths []string
+	for _, section := range got.Sections {
+		switch c := section.(type) {
+		case api.TLSConfig:
+			paths = append(paths, c.CertFile, c.KeyFile, c.ClientCA)
+		case ldap.Config:
+			paths = append(paths, c.TLS.CACertFile)
+		case config.KerberosConfig:
+			paths = append(paths, c.KeytabPath, c.Krb5Conf, c.MachineAccount.KeytabPath)
+		case config.MetricsConfig:
+			paths = append(paths, c.TokenFile)
+		}
+	}
+	return slices.DeleteFunc(paths, func(p string) bool { return p == "" })
 }
 
 // checkPorts checks that the server listens where the pod says.
@@ -396,6 +527,12 @@ func load(t *testing.T, file string, env map[string]string) (cfg *config.Config,
 // validate the parts that the server checks on its start, after loading.
 func validate(cfg *config.Config) error {
 	if err := cfg.Database.Validate(); err != nil {
+		return err
+	}
+	if err := cfg.LDAP.Validate(); err != nil {
+		return err
+	}
+	if err := cfg.Kerberos.Validate(); err != nil {
 		return err
 	}
 	return cfg.ControlPlane.Validate()

@@ -61,6 +61,63 @@ var limits = map[string]int64{ //nolint:gochecknoglobals // A constant in all bu
 	"windowsOptions.gmsaCredentialSpec":     65536,
 	"windowsOptions.gmsaCredentialSpecName": 253,
 	"windowsOptions.runAsUserName":          512,
+
+	// Labels, of any object, and parameters of PostgreSQL.
+	"labels{}":       63,
+	"nodeSelector{}": 63,
+	"parameters{}":   4096,
+
+	// Tolerations.
+	"tolerations[].key":   317,
+	"tolerations[].value": 63,
+
+	// Affinity. The one list or the other is meant by terms.
+	"requiredDuringSchedulingIgnoredDuringExecution":  16,
+	"preferredDuringSchedulingIgnoredDuringExecution": 16,
+	"nodeSelectorTerms":    16,
+	"matchFields":          16,
+	"matchFields[].key":    253,
+	"matchFields[].values": 64,
+	"matchLabelKeys":       64,
+	"matchLabelKeys[]":     317,
+	"mismatchLabelKeys":    64,
+	"mismatchLabelKeys[]":  317,
+	"namespaces":           64,
+	"namespaces[]":         63,
+	"topologyKey":          317,
+
+	// EnvVar. A value may be as long as a ConfigMap's is in practice.
+	"extraEnv[].name":                253,
+	"extraEnv[].value":               32768,
+	"configMapKeyRef.key":            253,
+	"configMapKeyRef.name":           253,
+	"secretKeyRef.key":               253,
+	"secretKeyRef.name":              253,
+	"fieldRef.apiVersion":            63,
+	"fieldRef.fieldPath":             512,
+	"resourceFieldRef.containerName": 63,
+	"resourceFieldRef.divisor":       64,
+	"resourceFieldRef.resource":      253,
+
+	// VolumeMount.
+	"extraVolumeMounts[].mountPath":   4096,
+	"extraVolumeMounts[].name":        63,
+	"extraVolumeMounts[].subPath":     4096,
+	"extraVolumeMounts[].subPathExpr": 4096,
+
+	// The sources of volumes.
+	"items":                           64,
+	"items[].key":                     253,
+	"items[].path":                    4096,
+	"configMap.name":                  253,
+	"secret.secretName":               253,
+	"csi.driver":                      63,
+	"csi.fsType":                      63,
+	"csi.nodePublishSecretRef.name":   253,
+	"csi.volumeAttributes":            64,
+	"csi.volumeAttributes{}":          4096,
+	"emptyDir.sizeLimit":              64,
+	"persistentVolumeClaim.claimName": 253,
 }
 
 // enums of the types of k8s.io/api, by the end of the path. controller-gen
@@ -73,6 +130,19 @@ var enums = map[string][]string{ //nolint:gochecknoglobals // A constant in all 
 	"fsGroupChangePolicy":         {"OnRootMismatch", "Always"},
 	"seLinuxChangePolicy":         {"Recursive", "MountOption"},
 	"supplementalGroupsPolicy":    {"Merge", "Strict"},
+
+	// A node selector compares numbers as well.
+	"nodeSelectorTerms[].matchExpressions[].operator": {"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"},
+	"preference.matchExpressions[].operator":          {"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"},
+	"matchFields[].operator":                          {"In", "NotIn"},
+	"tolerations[].operator":                          {"Equal", "Exists"},
+	"tolerations[].effect":                            {"NoSchedule", "PreferNoSchedule", "NoExecute"},
+	"topologySpreadConstraints[].nodeAffinityPolicy":  {"Honor", "Ignore"},
+	"topologySpreadConstraints[].nodeTaintsPolicy":    {"Honor", "Ignore"},
+	"topologySpreadConstraints[].whenUnsatisfiable":   {"DoNotSchedule", "ScheduleAnyway"},
+	"extraVolumeMounts[].mountPropagation":            {"None", "HostToContainer", "Bidirectional"},
+	"extraVolumeMounts[].recursiveReadOnly":           {"Disabled", "IfPossible", "Enabled"},
+	"emptyDir.medium":                                 {"", "Memory", "HugePages"},
 }
 
 // quantities are the paths' ends of resource.Quantity. controller-gen gives it
@@ -80,6 +150,9 @@ var enums = map[string][]string{ //nolint:gochecknoglobals // A constant in all 
 var quantities = map[string]extv1.ValidationRule{ //nolint:gochecknoglobals // A constant in all but syntax.
 	"resources.limits{}":   quantity,
 	"resources.requests{}": quantity,
+	"emptyDir.sizeLimit":   quantity,
+	// It divides.
+	"resourceFieldRef.divisor": quantity,
 }
 
 var quantity = extv1.ValidationRule{ //nolint:gochecknoglobals // A constant in all but syntax.
@@ -87,11 +160,25 @@ var quantity = extv1.ValidationRule{ //nolint:gochecknoglobals // A constant in 
 	Message: "must be a quantity that is not negative, like 500m or 2Gi",
 }
 
+// dropped are the paths' ends of what the types of k8s.io/api have and the pods
+// cannot use.
+var dropped = map[string]string{ //nolint:gochecknoglobals // A constant in all but syntax.
+	// An init container would have to write the file, and there is none of the
+	// user's.
+	"extraEnv[].valueFrom": "fileKeyRef",
+	// The Percona operator's pods claim no devices.
+	"percona.resources":   "claims",
+	"pgBouncer.resources": "claims",
+}
+
 // bound sets the enums, limits and rules in schema that its Go types cannot.
 // It returns an error that names every path that is open nevertheless.
 func bound(schema *extv1.JSONSchemaProps) error {
 	var open []error
 	walk("", schema, func(path string, s *extv1.JSONSchemaProps) {
+		if field, ok := bySuffix(dropped, path); ok {
+			delete(s.Properties, field)
+		}
 		if values, ok := bySuffix(enums, path); ok && s.Type == "string" {
 			s.Enum = enum(values)
 		}

@@ -3,6 +3,7 @@ package trial
 import (
 	"encoding/base64"
 	"maps"
+	"strings"
 
 	kerrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -84,9 +85,54 @@ func InstallPercona() Action {
 	return Action{Name: "install Percona", Do: func(t *Trial) error { return t.Server.Serve(world.GVKCluster) }}
 }
 
-// Percona is an edit of a field of spec.percona.
-func Percona(field string, value any) Action {
-	return Action{Name: "set " + field, Do: func(t *Trial) error { return t.EditXR(value, "percona", field) }}
+// InstallPrometheus has the API server serve ServiceMonitor.
+func InstallPrometheus() Action {
+	return Action{Name: "install Prometheus", Do: func(t *Trial) error { return t.Server.Serve(world.GVKMonitor) }}
+}
+
+// Set a field of the server's spec.
+func Set(value any, path ...string) Action {
+	return Action{Name: "set " + strings.Join(path, "."), Do: func(t *Trial) error { return t.EditXR(value, path...) }}
+}
+
+// externalSecret leads to a PostgreSQL that is not ours.
+const externalSecret = "external-database"
+
+// ProvideExternal makes the Secret that leads to a PostgreSQL that is not
+// ours, or gives it another password.
+func ProvideExternal() Action {
+	return Action{Name: "provide " + externalSecret, Do: func(t *Trial) error {
+		k := t.Key("v1", "Secret", externalSecret)
+		data := map[string]any{}
+		for key, v := range map[string]string{"host": "db.example.org", "database": "dittofs", "user": "dittofs", "password": world.Passwords()[0]} {
+			data[key] = base64.StdEncoding.EncodeToString([]byte(v))
+		}
+		if t.Server.Find(k).Text("data", "password") == data["password"] {
+			data["password"] = base64.StdEncoding.EncodeToString([]byte(world.Passwords()[1]))
+		}
+		_, err := t.Server.Update(map[string]any{
+			"apiVersion": "v1", "kind": "Secret", "data": data,
+			"metadata": map[string]any{"namespace": k.Namespace, "name": k.Name},
+		}, "somebody")
+
+		return err
+	}}
+}
+
+// StripExternal removes a key from that Secret; an empty key removes all of it.
+func StripExternal(key string) Action {
+	return Action{Name: "strip " + externalSecret + " of " + key, Do: func(t *Trial) error {
+		k := t.Key("v1", "Secret", externalSecret)
+		if key == "" {
+			return t.remove(k)
+		}
+
+		return t.Server.Edit(k, "somebody", func(c map[string]any) {
+			if data, ok := c["data"].(map[string]any); ok {
+				delete(data, key)
+			}
+		})
+	}}
 }
 
 // TogglePercona flips a flag of spec.percona.

@@ -126,9 +126,12 @@ func (j *Judge) serves(t *Trial) error {
 	databaseStatus, database, _ := world.Condition(xr, "DatabaseReady")
 	paused, _ := cluster.Value("spec", "pause").(bool)
 
-	wants := map[bool]string{true: "percona", false: "sqlite"}[t.Enabled()]
+	wants := t.wanted()
 	if ran := xr.Text("status", "database", "type"); sts == nil && ran != wants && len(t.Claims()) > 0 && database == "DatabaseChangeRefused" {
 		return nil // It ran on another database, and its volumes are there.
+	}
+	if wants == "external" && ready == "False" && slices.Contains([]string{"ConnectionSecretNotFound", "ConnectionSecretIncomplete"}, database) {
+		return nil // A person has to repair the Secret; no pod starts without it.
 	}
 	if sts == nil {
 		want := map[bool]string{true: "PerconaPaused", false: "PerconaOperatorNotInstalled"}[t.Server.Served(world.GVKCluster)]
@@ -146,7 +149,7 @@ func (j *Judge) serves(t *Trial) error {
 	switch {
 	case kind != wants:
 		// The template is kept, old values and all (R3, R22).
-		if database != "DatabaseChangeRefused" {
+		if database != "DatabaseChangeRefused" || xr.Text("spec", "database", "allowChangeTo") == wants {
 			return errors.Errorf("it runs on %s instead of %s, and DatabaseReady is %s", kind, wants, database)
 		}
 
@@ -154,6 +157,10 @@ func (j *Judge) serves(t *Trial) error {
 	case paused && kind == "percona":
 		if database != "PerconaPaused" || ready != "False" {
 			return errors.Errorf("the database is paused: DatabaseReady is %s, Ready %s", database, ready)
+		}
+	case t.monitored() && !t.Server.Served(world.GVKMonitor):
+		if _, monitoring, _ := world.Condition(xr, "MonitoringReady"); monitoring != "PrometheusOperatorNotInstalled" || ready != "False" {
+			return errors.Errorf("nothing scrapes its metrics: MonitoringReady is %s, Ready %s", monitoring, ready)
 		}
 	case databaseStatus != "True" || ready != "True":
 		return errors.Errorf("everything is there: DatabaseReady is %s %s, Ready %s", databaseStatus, database, ready)
@@ -165,6 +172,26 @@ func (j *Judge) serves(t *Trial) error {
 	}
 
 	return nil
+}
+
+// monitored tells whether a ServiceMonitor is asked for.
+func (t *Trial) monitored() bool {
+	metrics, _ := t.Observe().Value("spec", "metrics", "enabled").(bool)
+	monitor, _ := t.Observe().Value("spec", "metrics", "serviceMonitor", "enabled").(bool)
+
+	return metrics && monitor
+}
+
+// wanted kind of database.
+func (t *Trial) wanted() string {
+	switch {
+	case t.Enabled():
+		return "percona"
+	case t.Observe().Text("spec", "database", "postgresSecretRef", "name") != "":
+		return "external"
+	}
+
+	return "sqlite"
 }
 
 // survives deletes the XR, and looks at what is left.

@@ -129,7 +129,16 @@ func optional(l Look, k server.Key) bool {
 
 		return found && !is
 	}
+	on := func(path ...string) bool {
+		is, _ := l.Outcome.XR.Value(append([]string{"spec"}, path...)...).(bool)
+
+		return is
+	}
 	switch k {
+	case server.KeyMetricsService:
+		return !on("metrics", "enabled")
+	case server.KeyServiceMonitor:
+		return !on("metrics", "enabled") || !on("metrics", "serviceMonitor", "enabled")
 	case server.KeyNFSService:
 		return off("adapters", "nfs", "enabled")
 	case server.KeySMBService:

@@ -67,6 +67,23 @@ func Scopes(empty *Trial) ([]Scope, error) {
 			[][]Action{{on()}, {off}},
 		},
 		{
+			// A running server may move, and be moved back.
+			Scope{Name: "move", Actions: []Action{
+				TogglePercona("enabled").Times(2), Set("percona", "database", "allowChangeTo"), Set("sqlite", "database", "allowChangeTo"),
+			}},
+			[][]Action{{installed, off}},
+		},
+		{
+			Scope{Name: "monitoring", Actions: []Action{
+				Set(true, "metrics", "enabled"), Set(false, "metrics", "enabled"), Set(true, "metrics", "serviceMonitor", "enabled"), InstallPrometheus().Times(1),
+			}},
+			[][]Action{{off}},
+		},
+		{
+			Scope{Name: "external", Actions: []Action{ProvideExternal(), StripExternal("password"), StripExternal("")}},
+			[][]Action{{off, Set("postgres", "database", "type"), Set(externalSecret, "database", "postgresSecretRef", "name")}},
+		},
+		{
 			Scope{Name: "loss", Actions: []Action{
 				Delete(server.KeyCluster).Times(1), DeleteSecret("-cluster-cert").Times(1), Delete(server.KeyStatefulSet).Times(1),
 			}},

@@ -1,0 +1,113 @@
+package server
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// configFields are the settings of the server that a field of the spec leads
+// to, and what to do instead of setting them in spec.config.
+var configFields = map[string]string{ //nolint:gochecknoglobals // A constant in all but syntax.
+	"admin":             "set spec.identity.admin",
+	"controlplane.host": "the server listens on all addresses of its pod: remove it",
+	"controlplane.jwt":  "set spec.identity.jwt",
+	"controlplane.port": "set spec.controlPlane.port",
+	"controlplane.tls":  "set spec.controlPlane.certSecretName and clientCASecretName",
+	"database":          "set spec.database or spec.percona",
+	"kerberos":          "set spec.identity.kerberos",
+	"ldap":              "set spec.identity.ldap",
+	"logging":           "set spec.logging",
+	"metrics":           "set spec.metrics",
+}
+
+// validateConfig refuses settings that have a field of their own, and secrets.
+// The server's loader knows no difference between upper and lower case, and
+// takes a dot for the way down (dittofs v0.29.0 pkg/config/config.go, viper).
+func validateConfig(p *field.Path, config *runtime.RawExtension) field.ErrorList {
+	if config == nil || len(config.Raw) == 0 {
+		return nil
+	}
+	var settings map[string]any
+	if err := json.Unmarshal(config.Raw, &settings); err != nil {
+		return field.ErrorList{field.Invalid(p, string(config.Raw), "must be an object, like the server's config.yaml")}
+	}
+
+	errs := validateSettings(p, "", settings)
+	for _, name := range sortedKeys(settings) {
+		_, isMap := settings[name].(map[string]any)
+		switch lower := strings.ToLower(name); {
+		case lower != "controlplane" && lower != "shutdown_timeout":
+		case name != lower:
+			// Both would be in the file, and it is a matter of chance which is read.
+			errs = append(errs, field.Invalid(p.Child(name), name, "must be in lower case, as the function writes it: "+lower))
+		case name == "controlplane" && !isMap:
+			errs = append(errs, field.Invalid(p.Child(name), settings[name], "must be an object: what the function says in it would be lost"))
+		}
+	}
+
+	return errs
+}
+
+// validateSettings at a path in the file, which is in lower case.
+func validateSettings(p *field.Path, path string, settings map[string]any) field.ErrorList {
+	var errs field.ErrorList
+	first := map[string]string{}
+	for _, name := range sortedKeys(settings) {
+		lower := strings.ToLower(name)
+		at, below := p.Child(name), strings.TrimPrefix(path+"."+lower, ".")
+		if name == "" || name == "<<" || strings.Contains(name, ".") {
+			errs = append(errs, field.Invalid(p.Key(name), name, "must be the name of one setting, without dots: write what is below it as an object"))
+
+			continue
+		}
+		if other, repeated := first[lower]; repeated {
+			errs = append(errs, field.Invalid(at, name, "is the same setting as "+other+": the server does not tell upper and lower case apart, remove one"))
+		}
+		first[lower] = name
+
+		if remedy, refused := configFields[below]; refused {
+			errs = append(errs, field.Forbidden(at, "this setting has a field of its own: "+remedy))
+
+			continue
+		}
+		if slices.Contains([]string{"password", "secret", "token"}, lower) {
+			errs = append(errs, field.Forbidden(at, "a DittoServer is no place for secrets: put it into a Secret"+variable(below)))
+
+			continue
+		}
+		errs = append(errs, validateSetting(at, below, settings[name])...)
+	}
+
+	return errs
+}
+
+func validateSetting(p *field.Path, path string, value any) field.ErrorList {
+	switch value := value.(type) {
+	case map[string]any:
+		return validateSettings(p, path, value)
+	case []any:
+		var errs field.ErrorList
+		for i, item := range value {
+			errs = append(errs, validateSetting(p.Index(i), path+"[]", item)...)
+		}
+
+		return errs
+	}
+
+	return nil
+}
+
+// variable says which variable of the environment the server reads a setting
+// from: every one has its own, but for those in lists.
+func variable(path string) string {
+	name := "DITTOFS_" + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
+	if strings.Contains(path, "[]") || isOwnVariable(name) {
+		return ""
+	}
+
+	return ", and refer to that in spec.pod.extraEnv as " + name
+}
