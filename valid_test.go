@@ -287,10 +287,96 @@ func everything() map[string]any {
 		},
 		"securityContext":    map[string]any{"readOnlyRootFilesystem": true, "capabilities": map[string]any{"drop": []any{"ALL"}, "add": []any{"NET_BIND_SERVICE"}}},
 		"podSecurityContext": map[string]any{"runAsUser": 1000, "fsGroup": 2000, "supplementalGroups": []any{3000, 4000}, "sysctls": []any{map[string]any{"name": "net.ipv4.tcp_syncookies", "value": "1"}}},
+		"controlPlane":       map[string]any{"certSecretName": "own", "clientCASecretName": "own"},
+		"identity":           everyIdentity(),
+		"metrics": map[string]any{
+			"enabled": true, "bearerTokenSecret": ofOwn("token"),
+			"serviceMonitor": map[string]any{"enabled": true, "interval": "30s", "labels": map[string]any{"release": "prometheus"}},
+		},
+		"config": map[string]any{"shutdown_timeout": "20s", "gc": map[string]any{"interval": "1h"}, "controlplane": map[string]any{"read_timeout": "20s"}},
+		"pod":    everyKnob(),
 		"percona": map[string]any{
 			"enabled": true, "replicas": 3, "storageSize": "20Gi", "storageClassName": "fast", "databaseName": "files", "postgresVersion": 17,
-			"crVersion": "2.9.0", "sslMode": "verify-ca",
-			"backup": map[string]any{"enabled": true, "bucket": "backups", "region": "eu-central-1", "credentialsSecretRef": map[string]any{"name": "s3"}, "retentionDays": 14},
+			"crVersion": "2.9.0", "sslMode": "verify-ca", "walStorageSize": "0.5Ti", "synchronous": true,
+			"pgBouncer": map[string]any{"enabled": true, "replicas": 2, "resources": map[string]any{"requests": map[string]any{"cpu": "0.1"}}},
+			"resources": map[string]any{"requests": map[string]any{"memory": "1024Mi"}, "limits": map[string]any{"memory": "2Gi"}},
+			"scheduling": map[string]any{
+				"antiAffinity": "Preferred", "nodeSelector": map[string]any{"disk": "ssd"}, "priorityClassName": "high",
+				"tolerations": []any{map[string]any{"key": "db", "operator": "Exists"}},
+			},
+			"parameters": map[string]any{"max_connections": "200"},
+			"backup": map[string]any{"enabled": true, "repos": []any{
+				map[string]any{"name": "repo1", "s3": map[string]any{"bucket": "backups", "region": "eu-central-1"}, "credentialsSecretRef": map[string]any{"name": "own"}, "retentionDays": 14},
+				map[string]any{"name": "repo2", "gcs": map[string]any{"bucket": "backups"}},
+				map[string]any{"name": "repo3", "azure": map[string]any{"container": "backups"}, "credentialsSecretRef": map[string]any{"name": "own"}},
+				map[string]any{"name": "repo4", "volume": map[string]any{"size": "0.5Ti", "storageClassName": "slow"}},
+			}},
+			"restoreFrom": map[string]any{"cluster": map[string]any{"name": "archive-postgres"}, "targetTime": "2026-01-02T03:04:05Z"},
+			"overrides":   map[string]any{"tlsOnly": true, "instances": []any{map[string]any{"name": "instance1", "topologySpreadConstraints": []any{}}}},
+		},
+	}
+}
+
+// everyPermission that a platform can give.
+func everyPermission() map[string]any {
+	return map[string]any{"allowServiceAccount": true, "allowPerconaOverrides": true}
+}
+
+// ofOwn is a reference to a key of the Secret own, which has all that a spec
+// can lead to.
+func ofOwn(key string) map[string]any { return map[string]any{"name": "own", "key": key} }
+
+func (s *stage) createOwn() {
+	s.createSecret("own", map[string]string{
+		"jwt": strings.Repeat("k", 40), "admin": "clear text", "tls.crt": "certificate", "tls.key": "key", "ca.crt": "authority",
+		"ldap": "clear text", "keytab": "keytab", "krb5": "[libdefaults]", "machine": "clear text", "token": "clear text", "env": "clear text", "s3.conf": "[global]",
+	})
+}
+
+func everyIdentity() map[string]any {
+	return map[string]any{
+		"ldap": map[string]any{
+			"enabled": true, "url": "ldaps://dc.example.org", "baseDN": "DC=example", "bindDN": "CN=reader", "bindPasswordSecretRef": ofOwn("ldap"),
+			"caSecretRef": map[string]any{"name": "own"},
+		},
+		"kerberos": map[string]any{
+			"enabled": true, "servicePrincipal": "nfs/files@EXAMPLE.ORG", "keytabSecretRef": ofOwn("keytab"), "krb5ConfSecretRef": ofOwn("krb5"),
+			"machineAccount": map[string]any{"enabled": true, "accountName": "FILES$", "secretRef": ofOwn("machine"), "keytabSecretRef": ofOwn("keytab"), "dcAddress": []any{"dc1"}},
+		},
+	}
+}
+
+// everyKnob of the pod, with what is easily lost on the way: empty objects that
+// mean something.
+func everyKnob() map[string]any {
+	selector := map[string]any{"matchLabels": map[string]any{"app": "dittofs-server"}}
+
+	return map[string]any{
+		"labels": map[string]any{"team": "a"}, "annotations": map[string]any{"example.org/note": "x"}, "nodeSelector": map[string]any{"disk": "ssd"},
+		"tolerations":               []any{map[string]any{"operator": "Exists"}, map[string]any{"key": "a", "value": "b", "effect": "NoExecute", "tolerationSeconds": 60}},
+		"topologySpreadConstraints": []any{map[string]any{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": selector}},
+		"affinity": map[string]any{
+			"nodeAffinity": map[string]any{"preferredDuringSchedulingIgnoredDuringExecution": []any{map[string]any{
+				"weight": 10, "preference": map[string]any{"matchExpressions": []any{map[string]any{"key": "cores", "operator": "Gt", "values": []any{"4"}}}},
+			}}},
+			"podAntiAffinity": map[string]any{"requiredDuringSchedulingIgnoredDuringExecution": []any{map[string]any{"topologyKey": "zone", "labelSelector": selector, "namespaceSelector": map[string]any{}}}},
+		},
+		"priorityClassName": "high", "imagePullSecrets": []any{map[string]any{"name": "mine"}}, "imagePullPolicy": "Always", "serviceAccountName": "files",
+		"extraEnv": []any{
+			map[string]any{"name": "A", "value": "b"}, map[string]any{"name": "EMPTY"},
+			map[string]any{"name": "S", "valueFrom": map[string]any{"secretKeyRef": ofOwn("env")}},
+			map[string]any{"name": "N", "valueFrom": map[string]any{"fieldRef": map[string]any{"fieldPath": "spec.nodeName"}}},
+		},
+		"extraVolumes": []any{
+			map[string]any{"name": "scratch", "emptyDir": map[string]any{}},
+			map[string]any{"name": "extra", "secret": map[string]any{"secretName": "own", "defaultMode": 256, "items": []any{map[string]any{"key": "env", "path": "env"}}}},
+			map[string]any{"name": "map", "configMap": map[string]any{"name": "map", "optional": true}},
+			map[string]any{"name": "claim", "persistentVolumeClaim": map[string]any{"claimName": "claim", "readOnly": true}},
+			map[string]any{"name": "driver", "csi": map[string]any{"driver": "csi.example.org", "volumeAttributes": map[string]any{"a": "b"}}},
+		},
+		"extraVolumeMounts": []any{
+			map[string]any{"name": "scratch", "mountPath": "/scratch"}, map[string]any{"name": "scratch", "mountPath": "/tmp", "subPath": "tmp"},
+			map[string]any{"name": "extra", "mountPath": "/extra", "readOnly": true},
 		},
 	}
 }
@@ -360,9 +446,12 @@ func plays() map[string]play {
 			reason: "All that a spec can say.",
 			script: script{spec: everything(), input: map[string]any{
 				"apiVersion": "dittoserver.fn.crossplane.io/v1beta1", "kind": "Input",
-				"defaults": map[string]any{"imagePullSecrets": []any{map[string]any{"name": "registry"}}},
+				"defaults": map[string]any{"imagePullSecrets": []any{map[string]any{"name": "registry"}}}, "policy": everyPermission(),
 			}},
-			play: settled,
+			play: func(s *stage) {
+				s.createOwn()
+				s.settle()
+			},
 			want: "Available=MinimumReplicasAvailable",
 		},
 		"External": {
@@ -388,7 +477,7 @@ func plays() map[string]play {
 				},
 			}},
 			play: func(s *stage) {
-				s.createSecret("own", map[string]string{"jwt": strings.Repeat("k", 40), "admin": "clear text"})
+				s.createOwn()
 				s.settle()
 			},
 			want: "ConfigReady=ConfigRendered",
@@ -619,7 +708,11 @@ func TestValidOffline(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			req := &fnv1.RunFunctionRequest{Observed: &fnv1.State{Composite: &fnv1.Resource{Resource: xr}}}
+			input, err := structpb.NewStruct(map[string]any{"apiVersion": "dittoserver.fn.crossplane.io/v1beta1", "kind": "Input", "policy": everyPermission()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			req := &fnv1.RunFunctionRequest{Observed: &fnv1.State{Composite: &fnv1.Resource{Resource: xr}}, Input: input}
 			var rsp *fnv1.RunFunctionResponse
 			for range 3 {
 				rsp, err = (&Function{log: logging.NewNopLogger()}).RunFunction(t.Context(), req)
@@ -653,7 +746,7 @@ func TestValidAtRandom(t *testing.T) {
 		s := house.stage(t, in)
 		s.createSecret("pg", map[string]string{"host": "db.example.org", "database": "files", "user": "files", "password": "clear text", "sslmode": "require"})
 		s.createSecret("ca", map[string]string{"ca.crt": "a certificate"})
-		s.createSecret("own", map[string]string{"jwt": strings.Repeat("k", 40), "admin": "clear text"})
+		s.createOwn()
 		s.reconcile()
 		s.reconcile()
 		// A whole life takes long; what a spec says is mostly composed at once.
@@ -798,6 +891,42 @@ func randomScript(t *rapid.T) script {
 	in := script{legacy: rapid.Bool().Draw(t, "legacy")}
 	if err := json.Unmarshal(data, &in.spec); err != nil {
 		t.Fatal(err)
+	}
+
+	// Whole sections, each there or not.
+	knobs := everyKnob()
+	delete(knobs, "serviceAccountName") // The platform has to allow it.
+	delete(knobs, "imagePullSecrets")
+	for _, name := range slices.Sorted(maps.Keys(knobs)) {
+		if rapid.Bool().Draw(t, "pod "+name) && name != "extraVolumes" {
+			delete(knobs, name) // Mounts without volumes would be refused.
+		}
+	}
+	all := everything()
+	all["pod"] = knobs
+	for _, name := range []string{"pod", "metrics", "config"} {
+		if rapid.Bool().Draw(t, "section "+name) {
+			in.spec[name] = all[name]
+		}
+	}
+	for _, name := range []string{"ldap", "kerberos"} {
+		if rapid.Bool().Draw(t, "section "+name) {
+			within(in.spec, "identity")[name] = everyIdentity()[name]
+		}
+	}
+	controlPlane := within(in.spec, "controlPlane")
+	if rapid.Bool().Draw(t, "tls") {
+		controlPlane["certSecretName"] = "own"
+		if rapid.Bool().Draw(t, "mutual") {
+			controlPlane["clientCASecretName"] = "own"
+		}
+	}
+	if pg := within(in.spec, "percona"); pg["enabled"] == true {
+		for _, name := range []string{"walStorageSize", "pgBouncer", "resources", "scheduling", "parameters", "restoreFrom"} {
+			if rapid.Bool().Draw(t, "percona "+name) {
+				pg[name] = within(all, "percona")[name]
+			}
+		}
 	}
 
 	if rapid.Bool().Draw(t, "input") {
@@ -1055,6 +1184,9 @@ func (r *referee) object(k server.Key, want, live map[string]any, level api.Leve
 
 		return err
 	}
+	if k == server.KeyServiceMonitor {
+		return nil // Held to the Prometheus operator's own types in test/render.
+	}
 	if _, err := r.core.ObjectToTyped(u); err != nil {
 		return err
 	}
@@ -1165,8 +1297,9 @@ func nothingEmpty(path string, v any, kept map[string]any) error {
 	}
 	switch v := v.(type) {
 	case map[string]any:
-		// A selector without conditions selects everything.
-		if len(v) == 0 && !strings.HasSuffix(path, "elector") {
+		// A selector without conditions selects everything, and an emptyDir has
+		// no settings.
+		if len(v) == 0 && !strings.HasSuffix(path, "elector") && !strings.HasSuffix(path, ".emptyDir") {
 			return errors.Errorf("%s is empty", path)
 		}
 		for _, name := range slices.Sorted(maps.Keys(v)) {
