@@ -2,7 +2,6 @@ package main
 
 import (
 	"maps"
-	"slices"
 	"strings"
 	"testing"
 
@@ -375,7 +374,7 @@ func TestConfigIsMergedLast(t *testing.T) {
 			object{"controlplane": object{"read_timeout": "20s"}},
 			func(c object) { setField(c, "20s", "controlplane", "read_timeout") },
 		},
-		"Scalar": {"A value is replaced.", object{"shutdown_timeout": "60s"}, func(c object) { c["shutdown_timeout"] = "60s" }},
+		"Scalar": {"A value is replaced.", object{"shutdown_timeout": "20s"}, func(c object) { c["shutdown_timeout"] = "20s" }},
 		"Types": {
 			"Numbers, lists and texts stay what they are.",
 			object{"snapshot": object{"n": 1048576, "f": 0.5, "on": true, "text": "yes", "list": []any{"a", 1}}},
@@ -415,7 +414,11 @@ func TestPodKnobs(t *testing.T) {
 		"extraEnv":                  []any{object{"name": "AWS_REGION", "value": "eu-central-1"}, object{"name": "NODE", "valueFrom": object{"fieldRef": object{"fieldPath": "spec.nodeName"}}}},
 		"extraVolumes":              []any{object{"name": "scratch", "emptyDir": object{"sizeLimit": "1Gi"}}, object{"name": "ca", "configMap": object{"name": "ca"}}},
 		"extraVolumeMounts":         []any{object{"name": "scratch", "mountPath": "/scratch"}, object{"name": "ca", "mountPath": "/etc/ssl/extra", "readOnly": true}},
-	})).withInput("defaults.imagePullSecrets", []any{object{"name": "platform"}}, "policy.allowServiceAccount", true)
+	})).add(
+		object{"apiVersion": "v1", "kind": "ConfigMap", "metadata": object{"name": "ca", "namespace": teamNamespace}},
+		object{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": object{"name": "files", "namespace": teamNamespace}},
+		object{"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": object{"name": "high"}, "value": 1000},
+	).withInput("defaults.imagePullSecrets", []any{object{"name": "platform"}}, "policy.allowServiceAccount", true)
 	s.rest(t)
 	template := podTemplate(s.get(server.KeyStatefulSet))
 	if template == nil {
@@ -484,7 +487,7 @@ func TestProgressingOnceThePodRolls(t *testing.T) {
 	if got := conditionOf(rsp, condition.TypeProgressing); got != "True RollingOut" {
 		t.Errorf("The pod is restarted, and Progressing is %s", got)
 	}
-	if !slices.Contains([]int64{15}, rsp.GetMeta().GetTtl().GetSeconds()) {
+	if rsp.GetMeta().GetTtl().GetSeconds() != 15 {
 		t.Errorf("A rollout is awaited, and looked at after %d s", rsp.GetMeta().GetTtl().GetSeconds())
 	}
 }

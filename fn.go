@@ -85,7 +85,7 @@ func (f *Function) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) 
 	want.Add(db.Objects()...)
 	want.Add(creds.Objects()...)
 	want.Add(dittofs.Network(srv, seen)...)
-	want.Add(cfg.Object(work.Keep), dittofs.Connection(srv, seen, creds))
+	want.Add(cfg.Object(work.Keep), dittofs.Connection(srv, seen, creds, work))
 	want.Add(work.Objects()...)
 	if err := want.Into(rsp); err != nil {
 		return status.Refuse(rsp, xr, condition.ReasonInvalidSpec, err), nil

@@ -49,7 +49,7 @@ func TestInvalidInputIsRefused(t *testing.T) {
 		"LimitUnparsable":            {"No quantity.", []any{"spec.resources", object{"limits": object{"memory": "1 Gi"}}}, []string{"spec.resources.limits.memory"}},
 		"RequestAboveLimit":          {"A pod would be refused.", []any{"spec.resources", object{"requests": object{"cpu": "2"}, "limits": object{"cpu": "1"}}}, []string{"spec.resources.requests[cpu]", "limit 1"}},
 		"RequestNegative":            {"A pod would be refused.", []any{"spec.resources", object{"requests": object{"cpu": "-2"}}}, []string{"spec.resources.requests[cpu]", "negative"}},
-		"RepeatedClaims":             {"A repeated key aborts the apply.", []any{"spec.resources", object{"claims": []any{object{"name": "gpu"}, object{"name": "gpu"}}}}, []string{"spec.resources.claims[1].name", "gpu"}},
+		"Claims":                     {"A pod without claims has none to offer.", []any{"spec.resources", object{"claims": []any{object{"name": "gpu"}}}}, []string{"spec.resources.claims", "remove it"}},
 		"RepeatedSysctls":            {"A repeated key aborts the apply.", []any{"spec.podSecurityContext.sysctls", []any{object{"name": "net.ipv4.tcp_syncookies", "value": "1"}, object{"name": "net.ipv4.tcp_syncookies", "value": "0"}}}, []string{"spec.podSecurityContext.sysctls[1].name"}},
 		"RepeatedPullSecrets":        {"A repeated key aborts the apply.", []any{"input.defaults.imagePullSecrets", []any{object{"name": "mirror"}, object{"name": "mirror"}}}, []string{"input.defaults.imagePullSecrets[1].name", "mirror"}},
 		"ReplicasText":               {"No number.", []any{"spec.replicas", "one"}, []string{"spec.replicas"}},

@@ -923,6 +923,28 @@ func TestR05StorageUpToDate(t *testing.T) {
 	})
 }
 
+// The remedy of StorageUpToDate deletes the StatefulSet, which takes a moment:
+// what is sent meanwhile is what the next one is made of.
+func TestR05StatefulSetThatIsBeingDeleted(t *testing.T) {
+	s := serving(t, namespaced())
+	s.editXR("spec.storage.metadataSize", "20Gi", "spec.storage.contentSize", "5Gi")
+	s.edit(server.KeyStatefulSet, "metadata.deletionTimestamp", "2026-01-02T03:04:05Z", "metadata.finalizers", []any{"orphan"})
+	sent := composed(s.response(t), server.KeyStatefulSet)
+	if sent == nil {
+		t.Fatal("It leaves desired state: Crossplane would delete it, and its pod with it.")
+	}
+	sizes := map[string]string{}
+	for _, c := range listAt(sent, "spec", "volumeClaimTemplates") {
+		sizes[textAt(c, "metadata", "name")] = textAt(c, "spec", "resources", "requests", "storage")
+	}
+	if diff := cmp.Diff(map[string]string{"controlplane": "1Gi", "metadata": "20Gi", "content": "5Gi"}, sizes); diff != "" {
+		t.Errorf("The next one would have the old volumes: -want, +got:\n%s", diff)
+	}
+	if got := textAt(podTemplate(sent), "spec", "containers", "name=dittofs", "volumeMounts", "name=content", "mountPath"); got != "/data/store/block" {
+		t.Errorf("The new volume is not mounted: %q", got)
+	}
+}
+
 func TestR06LiveClusterIsLeftToTheUser(t *testing.T) {
 	base := servingOnPercona(t, withPercona())
 
@@ -931,12 +953,11 @@ func TestR06LiveClusterIsLeftToTheUser(t *testing.T) {
 		if diff := cmp.Diff(live["spec"], sent["spec"]); diff != "" {
 			t.Errorf("With everything owned, everything is sent as it is: -live, +sent:\n%s", diff)
 		}
-		for _, f := range []string{"uid", "resourceVersion"} {
-			if got := textAt(sent, "metadata", f); got == "" || got != textAt(live, "metadata", f) {
-				t.Errorf("metadata.%s: want the live %q, so that a stale view meets a conflict, got %q", f, textAt(live, "metadata", f), got)
-			}
+		if got := textAt(sent, "metadata", "resourceVersion"); got == "" || got != textAt(live, "metadata", "resourceVersion") {
+			t.Errorf("metadata.resourceVersion: want the live %q, so that a stale view meets a conflict, got %q", textAt(live, "metadata", "resourceVersion"), got)
 		}
-		for _, f := range []string{"managedFields", "generation", "creationTimestamp"} {
+		// A uid ends up in the XR's references, and stops everything.
+		for _, f := range []string{"uid", "managedFields", "generation", "creationTimestamp"} {
 			if at(sent, "metadata", f) != nil {
 				t.Errorf("metadata.%s is sent", f)
 			}

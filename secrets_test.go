@@ -92,7 +92,7 @@ func namedSecrets() map[string]namedSecret {
 			edits: append(slices.Clone(ldap), "spec.identity.ldap.caSecretRef", object{"name": "mine"}), values: map[string]string{"ca.crt": "authority"}, key: "ca.crt",
 		},
 		"Keytab": {
-			reason: "A keytab is read at the start.", field: "spec.identity.kerberos.keytabSecretRef", rolls: true,
+			reason: "A keytab is read at the start, and again within a minute; the hash holds it (R3).", field: "spec.identity.kerberos.keytabSecretRef", rolls: true,
 			edits: append(slices.Clone(kerberos), "spec.identity.kerberos.keytabSecretRef", key("keytab")), values: map[string]string{"keytab": "\x05\x02"}, key: "keytab",
 		},
 		"Krb5Conf": {
@@ -100,11 +100,11 @@ func namedSecrets() map[string]namedSecret {
 			edits: append(slices.Clone(kerberos), "spec.identity.kerberos.krb5ConfSecretRef", key("conf")), values: map[string]string{"conf": "[libdefaults]"}, key: "conf",
 		},
 		"MachinePassword": {
-			reason: "The machine account's password is in the environment.", field: "spec.identity.kerberos.machineAccount.secretRef", rolls: true,
+			reason: "The password is read at the start, unless the server has stored the account.", field: "spec.identity.kerberos.machineAccount.secretRef", rolls: true,
 			edits: append(slices.Clone(machine), "spec.identity.kerberos.machineAccount.secretRef", key("pw")), values: map[string]string{"pw": "secret"}, key: "pw",
 		},
 		"MachineKeytab": {
-			reason: "A keytab is read at the start.", field: "spec.identity.kerberos.machineAccount.keytabSecretRef", rolls: true,
+			reason: "The server has no use for it yet; the hash holds keytabs (R3).", field: "spec.identity.kerberos.machineAccount.keytabSecretRef", rolls: true,
 			edits: append(slices.Clone(machine), "spec.identity.kerberos.machineAccount.keytabSecretRef", key("keytab")), values: map[string]string{"keytab": "\x05\x02"}, key: "keytab",
 		},
 		"MetricsToken": {
@@ -158,7 +158,7 @@ func namedSecrets() map[string]namedSecret {
 	}
 	for _, k := range []string{"host", "database", "user", "password"} {
 		secrets["External"+strings.ToUpper(k[:1])+k[1:]] = namedSecret{
-			reason: "The server connects when it starts.", field: "", rolls: true,
+			reason: "The server connects when it starts.", field: "spec.database.postgresSecretRef", rolls: true,
 			edits: external, values: postgres, key: k,
 			typ: condition.TypeDatabaseReady, gone: condition.ReasonConnectionSecretNotFound, lacks: condition.ReasonConnectionSecretIncomplete,
 		}
@@ -364,7 +364,7 @@ func TestEverySecretReferenceIsNamed(t *testing.T) {
 		"spec.pod.imagePullSecrets[]": true,
 		// Sent with csi.nodePublishSecretRef in the next test.
 		"spec.pod.extraVolumes[].csi.nodePublishSecretRef": true,
-		// Read when a cluster is created; the tests of restoreFrom hold it.
+		// Read when a cluster is created: TestSecretOfARestore.
 		"spec.percona.restoreFrom.repo.credentialsSecretRef": true,
 		// Ignored, as its description says.
 		"spec.pod.extraEnv[].valueFrom.configMapKeyRef": true,
@@ -430,6 +430,131 @@ func TestSecretOfACSIVolume(t *testing.T) {
 	s.rest(t)
 	if s.get(server.KeyStatefulSet) == nil {
 		t.Error("The driver's Secret is there, and no pod is started.")
+	}
+}
+
+// A cluster is filled when it is created; until it has been ready, it is said
+// what is missing for that.
+func TestSecretOfARestore(t *testing.T) {
+	s := newSituation(withPercona("spec.percona.restoreFrom", object{"repo": object{
+		"s3": object{"bucket": "backups"}, "path": "/pgbackrest/team-a/former/repo1", "credentialsSecretRef": object{"name": "mine"},
+	}}))
+	rsp := s.rest(t)
+	if s.get(server.KeyCluster) == nil {
+		t.Fatal("The cluster waits for a Secret that only the operator reads.")
+	}
+	if got, said := conditionOf(rsp, condition.TypeConfigReady), messageOf(rsp, condition.TypeConfigReady); got != "False SecretNotFound" ||
+		!contains(said, "Secret mine in namespace team-a", "spec.percona.restoreFrom.repo.credentialsSecretRef", "filled") {
+		t.Errorf("Nothing says what the restore waits for: %s: %s", got, said)
+	}
+	s.add(secret("mine", map[string]string{"s3.conf": "[global]"}))
+	if got := conditionOf(s.rest(t), condition.TypeConfigReady); got != "True ConfigRendered" {
+		t.Errorf("The Secret is there, and ConfigReady is %s", got)
+	}
+	s.perconaIsReady()
+	s.rest(t)
+	s.removeSecret("mine")
+	if got := conditionOf(s.rest(t), condition.TypeConfigReady); got != "True ConfigRendered" {
+		t.Errorf("The Secret has been read, and ConfigReady is %s", got)
+	}
+}
+
+// Whatever else a person has the pod refer to is needed like a Secret: the pod
+// would not start without, and a running one is kept (R1, R3).
+func TestEveryOtherReference(t *testing.T) {
+	configMap := func(keys ...string) object {
+		data := object{}
+		for _, k := range keys {
+			data[k] = "value"
+		}
+
+		return object{"apiVersion": "v1", "kind": "ConfigMap", "metadata": object{"name": "mine", "namespace": teamNamespace}, "data": data}
+	}
+	namespacedObject := func(kind string) object {
+		return object{"apiVersion": "v1", "kind": kind, "metadata": object{"name": "mine", "namespace": teamNamespace}}
+	}
+
+	cases := map[string]struct {
+		reason   string
+		edits    []any
+		field    string
+		object   object
+		optional bool
+	}{
+		"Environment": {
+			reason: "A variable from a ConfigMap.", field: "spec.pod.extraEnv[0]", object: configMap("key"),
+			edits: []any{"spec.pod.extraEnv", []any{object{"name": "A", "valueFrom": object{"configMapKeyRef": object{"name": "mine", "key": "key"}}}}},
+		},
+		"EnvironmentOptional": {
+			reason: "One that may be missing.", object: configMap("key"), optional: true,
+			edits: []any{"spec.pod.extraEnv", []any{object{"name": "A", "valueFrom": object{"configMapKeyRef": object{"name": "mine", "key": "key", "optional": true}}}}},
+		},
+		"Volume": {
+			reason: "A volume of a ConfigMap.", field: "spec.pod.extraVolumes[0]", object: configMap(),
+			edits: []any{"spec.pod.extraVolumes", []any{object{"name": "extra", "configMap": object{"name": "mine"}}}},
+		},
+		"VolumeOptional": {
+			reason: "One that may be empty.", object: configMap(), optional: true,
+			edits: []any{"spec.pod.extraVolumes", []any{object{"name": "extra", "configMap": object{"name": "mine", "optional": true}}}},
+		},
+		"VolumeKey": {
+			reason: "A file of a ConfigMap.", field: "spec.pod.extraVolumes[0]", object: configMap("key"),
+			edits: []any{"spec.pod.extraVolumes", []any{object{"name": "extra", "configMap": object{"name": "mine", "items": []any{object{"key": "key", "path": "file"}}}}}},
+		},
+		"Claim": {
+			reason: "A claim that exists already.", field: "spec.pod.extraVolumes[0]", object: namespacedObject("PersistentVolumeClaim"),
+			edits: []any{"spec.pod.extraVolumes", []any{object{"name": "extra", "persistentVolumeClaim": object{"claimName": "mine"}}}},
+		},
+		"ServiceAccount": {
+			reason: "Kubernetes refuses the pod without.", field: "spec.pod.serviceAccountName", object: namespacedObject("ServiceAccount"),
+			edits: []any{"spec.pod.serviceAccountName", "mine"},
+		},
+		"PriorityClass": {
+			reason: "Kubernetes refuses the pod without.", field: "spec.pod.priorityClassName",
+			object: object{"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": object{"name": "mine"}, "value": 1},
+			edits:  []any{"spec.pod.priorityClassName", "mine"},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := newSituation(namespaced(tc.edits...)).withInput("policy.allowServiceAccount", true)
+			rsp := s.rest(t)
+			if got := s.get(server.KeyStatefulSet) != nil; got != tc.optional {
+				t.Fatalf("%s\nA pod is started without: want %t, got %t", tc.reason, tc.optional, got)
+			}
+			kind := textAt(tc.object, "kind")
+			if said := messageOf(rsp, condition.TypeConfigReady); !tc.optional && !contains(said, kind+" mine", tc.field) {
+				t.Errorf("%s\nThe message does not name object and field: %s", tc.reason, said)
+			}
+
+			s.add(tc.object)
+			rsp = s.rest(t)
+			if got := conditionOf(rsp, condition.TypeConfigReady); got != "True ConfigRendered" || s.get(server.KeyStatefulSet) == nil {
+				t.Fatalf("%s\nIt is there, ConfigReady is %s", tc.reason, got)
+			}
+			s.podIsReady()
+			s.rest(t)
+
+			// An edit that leads nowhere leaves a running pod alone.
+			live := clone(s.get(server.KeyStatefulSet))
+			delete(s.objects, idOfObject(tc.object))
+			rsp = s.rest(t)
+			if diff := rolls(live, s.get(server.KeyStatefulSet)); diff != "" {
+				t.Errorf("%s\nThe pod is restarted because something is gone: -before, +after:\n%s", tc.reason, diff)
+			}
+			if got := conditionOf(rsp, condition.TypeConfigReady); !tc.optional && got != "False ReferenceNotFound" {
+				t.Errorf("%s\nConfigReady is %s", tc.reason, got)
+			}
+		})
+	}
+}
+
+// The server's own claims come with its pod: nobody waits for them.
+func TestOwnClaimIsNoReference(t *testing.T) {
+	s := newSituation(namespaced("spec.pod.extraVolumes", []any{object{"name": "again", "persistentVolumeClaim": object{"claimName": "metadata-files-0"}}}))
+	s.rest(t)
+	if s.get(server.KeyStatefulSet) == nil {
+		t.Error("The server waits for a claim that only comes with its pod.")
 	}
 }
 

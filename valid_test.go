@@ -293,7 +293,7 @@ func everything() map[string]any {
 			"enabled": true, "bearerTokenSecret": ofOwn("token"),
 			"serviceMonitor": map[string]any{"enabled": true, "interval": "30s", "labels": map[string]any{"release": "prometheus"}},
 		},
-		"config": map[string]any{"shutdown_timeout": "20s", "gc": map[string]any{"interval": "1h"}, "controlplane": map[string]any{"read_timeout": "20s"}},
+		"config": map[string]any{"shutdown_timeout": "5s", "gc": map[string]any{"interval": "1h"}, "controlplane": map[string]any{"read_timeout": "20s"}},
 		"pod":    everyKnob(),
 		"percona": map[string]any{
 			"enabled": true, "replicas": 3, "storageSize": "20Gi", "storageClassName": "fast", "databaseName": "files", "postgresVersion": 17,
@@ -323,10 +323,18 @@ func everyPermission() map[string]any {
 }
 
 // ofOwn is a reference to a key of the Secret own, which has all that a spec
-// can lead to.
+// can lead to. Objects of other kinds are called so too.
 func ofOwn(key string) map[string]any { return map[string]any{"name": "own", "key": key} }
 
 func (s *stage) createOwn() {
+	for kind, apiVersion := range map[string]string{"ServiceAccount": "v1", "PersistentVolumeClaim": "v1", "PriorityClass": "scheduling.k8s.io/v1"} {
+		o := map[string]any{"apiVersion": apiVersion, "kind": kind, "metadata": map[string]any{"name": "own", "namespace": "team-a"}}
+		if kind == "PriorityClass" {
+			delete(within(o, "metadata"), "namespace")
+			o["value"] = int64(1000)
+		}
+		s.create(o)
+	}
 	s.createSecret("own", map[string]string{
 		"jwt": strings.Repeat("k", 40), "admin": "clear text", "tls.crt": "certificate", "tls.key": "key", "ca.crt": "authority",
 		"ldap": "clear text", "keytab": "keytab", "krb5": "[libdefaults]", "machine": "clear text", "token": "clear text", "env": "clear text", "s3.conf": "[global]",
@@ -361,9 +369,10 @@ func everyKnob() map[string]any {
 			}}},
 			"podAntiAffinity": map[string]any{"requiredDuringSchedulingIgnoredDuringExecution": []any{map[string]any{"topologyKey": "zone", "labelSelector": selector, "namespaceSelector": map[string]any{}}}},
 		},
-		"priorityClassName": "high", "imagePullSecrets": []any{map[string]any{"name": "mine"}}, "imagePullPolicy": "Always", "serviceAccountName": "files",
+		"priorityClassName": "own", "imagePullSecrets": []any{map[string]any{"name": "mine"}}, "imagePullPolicy": "Always", "serviceAccountName": "own",
 		"extraEnv": []any{
-			map[string]any{"name": "A", "value": "b"}, map[string]any{"name": "EMPTY"},
+			map[string]any{"name": "A", "value": "b"},
+			map[string]any{"name": "EMPTY"},
 			map[string]any{"name": "S", "valueFrom": map[string]any{"secretKeyRef": ofOwn("env")}},
 			map[string]any{"name": "N", "valueFrom": map[string]any{"fieldRef": map[string]any{"fieldPath": "spec.nodeName"}}},
 		},
@@ -371,11 +380,12 @@ func everyKnob() map[string]any {
 			map[string]any{"name": "scratch", "emptyDir": map[string]any{}},
 			map[string]any{"name": "extra", "secret": map[string]any{"secretName": "own", "defaultMode": 256, "items": []any{map[string]any{"key": "env", "path": "env"}}}},
 			map[string]any{"name": "map", "configMap": map[string]any{"name": "map", "optional": true}},
-			map[string]any{"name": "claim", "persistentVolumeClaim": map[string]any{"claimName": "claim", "readOnly": true}},
+			map[string]any{"name": "claim", "persistentVolumeClaim": map[string]any{"claimName": "own", "readOnly": true}},
 			map[string]any{"name": "driver", "csi": map[string]any{"driver": "csi.example.org", "volumeAttributes": map[string]any{"a": "b"}}},
 		},
 		"extraVolumeMounts": []any{
-			map[string]any{"name": "scratch", "mountPath": "/scratch"}, map[string]any{"name": "scratch", "mountPath": "/tmp", "subPath": "tmp"},
+			map[string]any{"name": "scratch", "mountPath": "/scratch"},
+			map[string]any{"name": "scratch", "mountPath": "/tmp", "subPath": "tmp"},
 			map[string]any{"name": "extra", "mountPath": "/extra", "readOnly": true},
 		},
 	}
@@ -864,7 +874,6 @@ func TestReferee(t *testing.T) {
 				}
 			}
 			if tc.key == server.KeyCluster && !tc.live {
-				delete(within(want, "metadata"), "uid")
 				delete(within(want, "metadata"), "resourceVersion")
 			}
 			if tc.change != nil {
@@ -1062,6 +1071,9 @@ func randomResources(t *rapid.T) *corev1.ResourceRequirements {
 		}
 		r.Requests[name] = resource.MustParse(amount.Draw(t, "request"))
 		r.Limits[name] = resource.MustParse("4096")
+		if strings.Contains(string(name), "/") {
+			r.Requests[name] = r.Limits[name] // A device is not overcommitted.
+		}
 	}
 
 	return r
@@ -1264,7 +1276,7 @@ func clean(k server.Key, want, live map[string]any) error {
 		return errors.New("it has a status")
 	}
 	for _, f := range serverFields() {
-		precondition := k == server.KeyCluster && (f == "uid" || f == "resourceVersion")
+		precondition := k == server.KeyCluster && f == "resourceVersion"
 		if v, ok := within(want, "metadata")[f]; ok && (!precondition || live == nil || v != within(live, "metadata")[f]) {
 			return errors.Errorf("metadata.%s is the API server's", f)
 		}

@@ -1,6 +1,7 @@
 package v1alpha1
 
-// IdentitySpec configures tokens and the first administrator.
+// IdentitySpec configures the API's tokens, the first administrator, and where
+// users come from: LDAP and Kerberos.
 type IdentitySpec struct {
 	// Type is accepted because the DittoFS operator knows it, and has no
 	// effect: no code of the server reads it.
@@ -18,17 +19,19 @@ type IdentitySpec struct {
 	// +kubebuilder:default={}
 	Admin AdminSpec `json:"admin,omitempty"`
 
-	// LDAP resolves users and groups in a directory. The server reads it on
-	// its first boot with LDAP only: what it stored then wins over later
-	// edits, which are made over its REST API.
+	// LDAP resolves users and groups in a directory. The server stores it on
+	// its first boot with LDAP, and what is stored wins: a later edit restarts
+	// the pod and has no effect. Change what is stored over the server's REST
+	// API, PUT /api/v1/identity-providers/ldap/config.
 	// +optional
 	// +kubebuilder:default={}
 	LDAP LDAPSpec `json:"ldap,omitempty"`
 
-	// Kerberos authenticates clients with tickets. Apart from the keytabs and
-	// krb5.conf, the server reads it on its first boot with Kerberos only:
-	// what it stored then wins over later edits, which are made over its REST
-	// API.
+	// Kerberos authenticates clients with tickets. The server stores it on its
+	// first boot with Kerberos, and what is stored wins: apart from the keytab
+	// and krb5.conf, a later edit restarts the pod and has no effect. Change
+	// what is stored over the server's REST API, PUT
+	// /api/v1/identity-providers/kerberos/config, and restart the pod.
 	// +optional
 	// +kubebuilder:default={}
 	Kerberos KerberosSpec `json:"kerberos,omitempty"`
@@ -83,8 +86,9 @@ type AdminSpec struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.enabled) || !self.enabled || has(self.bindPasswordSecretRef)",message="LDAP needs the password of bindDN: set identity.ldap.bindPasswordSecretRef; the server does not start without",reason=FieldValueRequired,fieldPath=".bindPasswordSecretRef"
 // +kubebuilder:validation:XValidation:rule="!has(self.enabled) || !self.enabled || !has(self.url) || !self.url.startsWith('ldap://') || (has(self.startTLS) && self.startTLS) || (has(self.allowPlaintext) && self.allowPlaintext)",message="ldap:// sends the bind password in clear text: use ldaps://, or set startTLS or, if you must, allowPlaintext",fieldPath=".url"
 type LDAPSpec struct {
-	// Enabled switches LDAP on. Switching it off later has no effect on a
-	// server that has stored it.
+	// Enabled switches LDAP on. Switching it off later restarts the pod and
+	// switches nothing off on a server that has stored it; the authority of
+	// caSecretRef stays mounted.
 	// +optional
 	// +kubebuilder:default=false
 	Enabled *bool `json:"enabled,omitempty"`
@@ -118,7 +122,8 @@ type LDAPSpec struct {
 
 	// BindPasswordSecretRef leads to the password of bindDN. Required with
 	// enabled. The server stores it on its first boot with LDAP: a later value
-	// has no effect and rolls nothing.
+	// has no effect and rolls nothing; another Secret or key rolls the pod, and
+	// has no effect either.
 	// +optional
 	BindPasswordSecretRef *SecretKeyRef `json:"bindPasswordSecretRef,omitempty"`
 
@@ -146,7 +151,10 @@ type LDAPSpec struct {
 
 	// CASecretRef names a Secret whose key ca.crt holds the certificate
 	// authority that signed the directory's certificate. Unset: the image's
-	// own authorities.
+	// own authorities. The server reads the file whenever it connects: another
+	// authority in the Secret is used without a restart. Setting or changing
+	// the name rolls the pod; on a server that has stored LDAP without one it
+	// has no effect.
 	// +optional
 	CASecretRef *LocalSecretRef `json:"caSecretRef,omitempty"`
 
@@ -167,8 +175,11 @@ type LDAPSpec struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.enabled) || !self.enabled || has(self.keytabSecretRef)",message="Kerberos needs the keytab of the server's principal: set identity.kerberos.keytabSecretRef",reason=FieldValueRequired,fieldPath=".keytabSecretRef"
 // +kubebuilder:validation:XValidation:rule="!has(self.machineAccount) || !has(self.machineAccount.enabled) || !self.machineAccount.enabled || (has(self.enabled) && self.enabled)",message="the machine account is part of Kerberos: set identity.kerberos.enabled: true, or switch the machine account off",fieldPath=".machineAccount.enabled"
 type KerberosSpec struct {
-	// Enabled switches Kerberos on. Switching it off later has no effect on a
-	// server that has stored it.
+	// Enabled switches Kerberos on. Switching it off later restarts the pod and
+	// switches nothing off on a server that has stored it: keytab and krb5.conf
+	// stay mounted, because the server does not start without them, until it
+	// is switched off over the REST API and the StatefulSet is composed anew
+	// (kubectl delete statefulset <name> --cascade=orphan).
 	// +optional
 	// +kubebuilder:default=false
 	Enabled *bool `json:"enabled,omitempty"`
@@ -187,7 +198,8 @@ type KerberosSpec struct {
 	Realm string `json:"realm,omitempty"`
 
 	// NetBIOSDomain is the short name of the domain, like EXAMPLE. Unset:
-	// WORKGROUP, a server of its own.
+	// WORKGROUP, a server of its own. The machine account needs it: without,
+	// the server warns in its log and takes no logins by NTLM from the domain.
 	// +optional
 	// +kubebuilder:validation:MaxLength=15
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[.@/ ]')",message="must be the short name of a domain, like EXAMPLE, without '.', '@', '/' and spaces"
@@ -201,12 +213,13 @@ type KerberosSpec struct {
 	DNSDomain string `json:"dnsDomain,omitempty"`
 
 	// KeytabSecretRef leads to the keytab of servicePrincipal. Required with
-	// enabled. A new value rolls the pod.
+	// enabled. A new value rolls the pod, and counts whatever the server has
+	// stored.
 	// +optional
 	KeytabSecretRef *SecretKeyRef `json:"keytabSecretRef,omitempty"`
 
 	// Krb5ConfSecretRef leads to a krb5.conf, which wins over krb5Conf. A new
-	// value rolls the pod.
+	// value rolls the pod, and counts whatever the server has stored.
 	// +optional
 	Krb5ConfSecretRef *SecretKeyRef `json:"krb5ConfSecretRef,omitempty"`
 
@@ -219,7 +232,10 @@ type KerberosSpec struct {
 	Krb5Conf string `json:"krb5Conf,omitempty"`
 
 	// MachineAccount is the server's computer account in Active Directory, for
-	// SMB clients that log in with NTLM.
+	// SMB clients that log in with NTLM. It takes accountName, secretRef and
+	// kerberos.netbiosDomain. An account that the server stored, on its first
+	// boot with Kerberos, wins over later edits; one that was added afterwards
+	// is read at every start.
 	// +optional
 	// +kubebuilder:default={}
 	MachineAccount MachineAccountSpec `json:"machineAccount,omitempty"`
@@ -230,7 +246,9 @@ type KerberosSpec struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.enabled) || !self.enabled || (has(self.accountName) && size(self.accountName.trim()) > 0)",message="a machine account has a name: set identity.kerberos.machineAccount.accountName, like FILES$",reason=FieldValueRequired,fieldPath=".accountName"
 // +kubebuilder:validation:XValidation:rule="!has(self.enabled) || !self.enabled || has(self.secretRef) || has(self.keytabSecretRef)",message="a machine account needs its password or its keytab: set secretRef or keytabSecretRef",reason=FieldValueRequired,fieldPath=".secretRef"
 type MachineAccountSpec struct {
-	// Enabled uses the machine account. It needs kerberos.enabled.
+	// Enabled uses the machine account. It needs kerberos.enabled. Switching it
+	// off later restarts the pod and has no effect on a server that has stored
+	// it.
 	// +optional
 	// +kubebuilder:default=false
 	Enabled *bool `json:"enabled,omitempty"`
@@ -240,12 +258,17 @@ type MachineAccountSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	AccountName string `json:"accountName,omitempty"`
 
-	// SecretRef leads to the account's password. A new value rolls the pod.
+	// SecretRef leads to the account's password, the only credential that
+	// server v0.29.0 logs in with. A new value rolls the pod; an account that
+	// the server has stored keeps its password nevertheless, until it is
+	// changed over the REST API (dfsctl identity-provider configure kerberos
+	// --machine-secret) and the pod is restarted.
 	// +optional
 	SecretRef *SecretKeyRef `json:"secretRef,omitempty"`
 
-	// KeytabSecretRef leads to the account's keytab. A new value rolls the
-	// pod.
+	// KeytabSecretRef leads to the account's keytab. Server v0.29.0 does not
+	// use it: without secretRef it warns in its log, and takes no logins by
+	// NTLM from the domain. A new value rolls the pod.
 	// +optional
 	KeytabSecretRef *SecretKeyRef `json:"keytabSecretRef,omitempty"`
 

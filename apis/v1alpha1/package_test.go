@@ -181,6 +181,7 @@ func TestRBAC(t *testing.T) {
 		"persistentvolumeclaims":             read,
 		"apiservices.apiregistration.k8s.io": read,
 		"storageclasses.storage.k8s.io":      read,
+		"priorityclasses.scheduling.k8s.io":  read,
 		// Composed.
 		"statefulsets.apps":                     all,
 		"networkpolicies.networking.k8s.io":     all,

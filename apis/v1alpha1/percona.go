@@ -156,7 +156,9 @@ type PerconaSpec struct {
 	Backup BackupSpec `json:"backup,omitempty"`
 
 	// RestoreFrom fills a new cluster with the data of another one. It is read
-	// when the cluster is created, and never again.
+	// when the cluster is created, and never again, nor when the cluster is
+	// created anew on volumes that are left. The data has an administrator
+	// already: name that one's password in identity.admin.passwordSecretRef.
 	// +optional
 	RestoreFrom *RestoreSpec `json:"restoreFrom,omitempty"`
 
@@ -304,8 +306,9 @@ type BackupSpec struct {
 	FullSchedule string `json:"fullSchedule,omitempty"`
 
 	// IncrSchedule of incremental backups, a cron expression of five fields,
-	// UTC. It must not fall together with fullSchedule: one backup runs at a
-	// time.
+	// UTC. It must never start in the same minute as fullSchedule: one backup
+	// runs at a time. The default makes way for another fullSchedule and leaves
+	// out its hours.
 	// +optional
 	// +kubebuilder:default="0 0-1,3-23 * * *"
 	// +kubebuilder:validation:MinLength=6
@@ -344,7 +347,8 @@ type BackupRepo struct {
 	Name string `json:"name"`
 
 	// FullSchedule of full backups, a cron expression of five fields, UTC.
-	// Unset: daily at 02:00 for repo1, 15 minutes later for each further one;
+	// Unset: daily at 02:00 for repo1, 15 minutes later for each further one.
+	// No two schedules of all repositories may ever start in the same minute:
 	// one backup runs at a time.
 	// +optional
 	// +kubebuilder:validation:MaxLength=100
@@ -352,8 +356,8 @@ type BackupRepo struct {
 	FullSchedule string `json:"fullSchedule,omitempty"`
 
 	// IncrSchedule of incremental backups, a cron expression of five fields,
-	// UTC. Unset: hourly, but for the hour of the full backups, 15 minutes
-	// apart for each repository.
+	// UTC. Unset: hourly, 15 minutes apart for each repository, but for the
+	// hours in which full backups of any repository start.
 	// +optional
 	// +kubebuilder:validation:MaxLength=100
 	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[0-9A-Za-z*/,?-]+( +[0-9A-Za-z*/,?-]+){4}$')",message="must be a cron expression of five fields, like 0 2 * * *"

@@ -46,7 +46,7 @@ type PodSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	TopologySpreadConstraints []corev1.TopologySpreadConstraint `json:"topologySpreadConstraints,omitempty"`
 
-	// PriorityClassName of the pod.
+	// PriorityClassName of the pod. The server is started once it is there.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a PriorityClass: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
@@ -66,25 +66,26 @@ type PodSpec struct {
 	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
 
 	// ServiceAccountName that the pod runs as. The platform has to allow it:
-	// policy.allowServiceAccount in the function's Input. Unset: the
-	// namespace's default account, whose token is not mounted.
+	// policy.allowServiceAccount in the function's Input. The server is started
+	// once it is there. Unset: the namespace's default account. No account's
+	// token is mounted.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a ServiceAccount: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
 	// ExtraEnv are more environment variables of the server's container.
-	// Refused are those that have a field of their own: DATABASE_URL, and all
-	// that begin with DITTOFS_DATABASE_, DITTOFS_CONTROLPLANE_, DITTOFS_ADMIN_,
+	// Refused are those that belong to the function: DATABASE_URL, and all that
+	// begin with DITTOFS_DATABASE_, DITTOFS_CONTROLPLANE_, DITTOFS_ADMIN_,
 	// DITTOFS_LDAP_, DITTOFS_KERBEROS_, DITTOFS_METRICS_ or DITTOFS_LOGGING_. A
-	// new value in a Secret that one refers to rolls the pod; one in a
-	// ConfigMap does not.
+	// new value in a Secret that one refers to rolls the pod, and so does an
+	// optional one that comes or goes; one in a ConfigMap does not.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:XValidation:rule="self.name.matches('^[-._a-zA-Z][-._a-zA-Z0-9]*$')",message="must hold only letters, digits, '_', '-' and '.', and not start with a digit",fieldPath=".name"
-	// +kubebuilder:validation:items:XValidation:rule="self.name != 'DATABASE_URL' && !self.name.matches('^DITTOFS_(DATABASE|CONTROLPLANE|ADMIN|LDAP|KERBEROS|METRICS|LOGGING)_')",message="this variable belongs to a field of the spec (database, controlPlane, identity, metrics, logging, percona): set that field instead",reason=FieldValueForbidden,fieldPath=".name"
+	// +kubebuilder:validation:items:XValidation:rule="self.name != 'DATABASE_URL' && !self.name.matches('^DITTOFS_(DATABASE|CONTROLPLANE|ADMIN|LDAP|KERBEROS|METRICS|LOGGING)_')",message="this variable belongs to the function and cannot be set here: where a field says the same (in database, controlPlane, identity, metrics, logging or percona), set that field instead, else remove the variable",reason=FieldValueForbidden,fieldPath=".name"
 	// +kubebuilder:validation:items:XValidation:rule="!has(self.valueFrom) || !has(self.value) || size(self.value) == 0",message="a variable has one value: set either value or valueFrom, not both",reason=FieldValueForbidden,fieldPath=".value"
 	// +kubebuilder:validation:items:XValidation:rule="!has(self.valueFrom) || [has(self.valueFrom.configMapKeyRef), has(self.valueFrom.secretKeyRef), has(self.valueFrom.fieldRef), has(self.valueFrom.resourceFieldRef)].filter(x, x).size() == 1",message="a value comes from exactly one source: configMapKeyRef, secretKeyRef, fieldRef or resourceFieldRef",fieldPath=".valueFrom"
 	ExtraEnv []corev1.EnvVar `json:"extraEnv,omitempty"`
@@ -125,7 +126,9 @@ type ExtraVolume struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must hold only lower case letters, digits and '-', with a letter or digit at both ends"
 	Name string `json:"name"`
 
-	// ConfigMap whose keys are the volume's files.
+	// ConfigMap whose keys are the volume's files. Unless it is optional, the
+	// server is started once it is there. A new value reaches the files
+	// without a restart.
 	// +optional
 	ConfigMap *corev1.ConfigMapVolumeSource `json:"configMap,omitempty"`
 
@@ -139,11 +142,15 @@ type ExtraVolume struct {
 	// +optional
 	EmptyDir *corev1.EmptyDirVolumeSource `json:"emptyDir,omitempty"`
 
-	// PersistentVolumeClaim that exists already.
+	// PersistentVolumeClaim of somebody else; the server is started once it is
+	// there.
 	// +optional
 	PersistentVolumeClaim *corev1.PersistentVolumeClaimVolumeSource `json:"persistentVolumeClaim,omitempty"`
 
-	// CSI volume that lives as long as the pod.
+	// CSI volume that lives as long as the pod. The Secret that
+	// nodePublishSecretRef names has to be there before the server is started.
+	// The driver is given it when the volume is mounted; a new value rolls
+	// nothing.
 	// +optional
 	CSI *corev1.CSIVolumeSource `json:"csi,omitempty"`
 }

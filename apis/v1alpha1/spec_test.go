@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -181,7 +182,7 @@ percona:
   backup:
     enabled: true
     repos:
-    - {name: repo1, s3: {bucket: a, endpoint: minio.storage.svc, region: us-east-1}, credentialsSecretRef: {name: s3}, fullSchedule: 0 1 * * *, incrSchedule: 30 * * * *, retentionDays: 14}
+    - {name: repo1, s3: {bucket: a, endpoint: minio.storage.svc, region: us-east-1}, credentialsSecretRef: {name: s3}, fullSchedule: 0 1 * * *, incrSchedule: 50 * * * *, retentionDays: 14}
     - {name: repo2, gcs: {bucket: a}, credentialsSecretRef: {name: gcs}}
     - {name: repo3, azure: {container: a}, credentialsSecretRef: {name: azure}}
     - {name: repo4, volume: {size: 50Gi, storageClassName: slow}}`,
@@ -397,7 +398,7 @@ const (
 	badPriority     = ` must be the name of a PriorityClass: lower case letters, digits, '-' and '.', and a letter or digit at both ends`
 	badLabels       = ` must be labels: a name is like tier or example.org/tier, a value has up to 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends`
 	ownLabels       = ` must not change the server's own labels (app, instance, app.kubernetes.io/name, instance, managed-by and component, dittofs.io/...): choose another name`
-	ownEnv          = ` this variable belongs to a field of the spec (database, controlPlane, identity, metrics, logging, percona): set that field instead`
+	ownEnv          = ` this variable belongs to the function and cannot be set here: where a field says the same (in database, controlPlane, identity, metrics, logging or percona), set that field instead, else remove the variable`
 	badSource       = ` a value comes from exactly one source: configMapKeyRef, secretKeyRef, fieldRef or resourceFieldRef`
 	badVolume       = ` a volume has exactly one source: configMap, secret, emptyDir, persistentVolumeClaim or csi`
 	ownVolume       = ` is the name of one of the server's own volumes: choose another name`
@@ -665,7 +666,7 @@ podSecurityContext: {appArmorProfile: {type: default}, fsGroupChangePolicy: Neve
 			`spec.podSecurityContext.fsGroupChangePolicy: Unsupported value: "Never": supported values: "OnRootMismatch", "Always"`,
 			`spec.podSecurityContext.seLinuxChangePolicy: Unsupported value: "Never": supported values: "Recursive", "MountOption"`,
 			`spec.podSecurityContext.supplementalGroupsPolicy: Unsupported value: "Keep": supported values: "Merge", "Strict"`,
-			`spec.securityContext.procMount: Unsupported value: "none": supported values: "Default", "Unmasked"`,
+			`spec.securityContext.procMount: Unsupported value: "none": supported values: "Default"`,
 			`spec.securityContext.seccompProfile.type: Unsupported value: "Default": supported values: "Localhost", "RuntimeDefault", "Unconfined"`,
 		},
 	},
@@ -1227,9 +1228,9 @@ percona:
 		want:   []string{`spec.percona.restoreFrom.repo.credentialsSecretRef: Required value: Azure needs to know the storage account: set credentialsSecretRef`},
 	},
 	"DeviceClaims": {
-		reason: "The database's pods have none to offer.",
-		spec:   `{storage: {metadataSize: 10Gi}, percona: {resources: {claims: [{name: gpu}]}}}`,
-		want:   []string{`DittoServer does not know the fields spec.percona.resources.claims`},
+		reason: "Neither the server's pod nor the database's have any to offer.",
+		spec:   `{storage: {metadataSize: 10Gi}, resources: {claims: [{name: gpu}]}, percona: {resources: {claims: [{name: gpu}]}}}`,
+		want:   []string{`DittoServer does not know the fields spec.percona.resources.claims, spec.resources.claims`},
 	},
 	"SameSchedules": {
 		reason: "One backup runs at a time.",
@@ -1291,6 +1292,55 @@ func complaints(tb testing.TB, spec map[string]any, policy v1beta1.Policy) map[s
 	return out
 }
 
+// unreadable is how the function begins to say so of a value.
+const unreadable = "cannot be read"
+
+// allComplaints are those of the function about a spec, and then about what is
+// left of it: of what cannot be read it names the first field alone.
+func allComplaints(tb testing.TB, spec map[string]any) map[string]string {
+	tb.Helper()
+	out := map[string]string{}
+	for {
+		more := false
+		for at, message := range complaints(tb, spec, everything) {
+			out[at] = message
+			if strings.Contains(message, unreadable) {
+				more = true
+				without(tb, spec, strings.Split(strings.TrimPrefix(at, "spec."), "."))
+			}
+		}
+		if !more {
+			return out
+		}
+	}
+}
+
+// plain path, in which a key of a map is a field like any other: what cannot be
+// read is named so.
+func plain(path string) string {
+	return regexp.MustCompile(`\[([^]]*[^]0-9][^]]*)\]`).ReplaceAllString(path, ".$1")
+}
+
+// without the field of an object that a path leads to; of a list that it leads
+// into, nothing is left.
+func without(tb testing.TB, o map[string]any, path []string) {
+	tb.Helper()
+	for _, name := range path {
+		name, _, isList := strings.Cut(name, "[")
+		below, isMap := o[name].(map[string]any)
+		if _, found := o[name]; !found {
+			break
+		}
+		if isList || !isMap || name == path[len(path)-1] {
+			delete(o, name)
+
+			return
+		}
+		o = below
+	}
+	tb.Fatalf("There is no field %s that could not be read", strings.Join(path, "."))
+}
+
 // switchOn everything that a spec says something about: what is off may be
 // nonsense for the function.
 func switchOn(spec map[string]any) map[string]any {
@@ -1341,22 +1391,25 @@ func TestFunctionRefuses(t *testing.T) {
 		"spec.storage.controlPlaneSize": unset,
 		"spec.controlPlane.port":        unset,
 		"spec.adapters.nfs.servicePort": unset,
-		"DittoServer does not know the fields spec.percona.enable":                       "the schema prunes what it does not know, and an XR may come from a newer one",
-		"DittoServer does not know the fields spec.pod.extraVolumes[0].hostPath":         "it is a volume without source then",
-		"DittoServer does not know the fields spec.pod.extraEnv[0].valueFrom.fileKeyRef": "refused by its path",
-		"DittoServer does not know the fields spec.percona.resources.claims":             "refused by its path",
+		"DittoServer does not know the fields spec.percona.enable":                                  "the schema prunes what it does not know, and an XR may come from a newer one",
+		"DittoServer does not know the fields spec.pod.extraVolumes[0].hostPath":                    "it is a volume without source then",
+		"DittoServer does not know the fields spec.pod.extraEnv[0].valueFrom.fileKeyRef":            "refused by its path",
+		"DittoServer does not know the fields spec.percona.resources.claims, spec.resources.claims": "refused by their paths",
 	}
 
 	for name, tc := range badSpecs {
 		t.Run(name, func(t *testing.T) {
-			got := complaints(t, decoded(t, tc.spec), everything)
-			maps.Copy(got, complaints(t, switchOn(decoded(t, tc.spec)), everything))
+			got := allComplaints(t, decoded(t, tc.spec))
+			maps.Copy(got, allComplaints(t, switchOn(decoded(t, tc.spec))))
 
 			said := func(want string) bool {
 				path, _, _ := strings.Cut(want, ": ")
 				for at, message := range got {
-					// Of what cannot be read, the first field alone is named.
-					if strings.HasPrefix(at, path) || strings.Contains(message, "cannot be read") {
+					if strings.HasPrefix(plain(at), plain(path)) {
+						return true
+					}
+					// What is forbidden is so with all that is in it.
+					if strings.HasPrefix(path, at+".") && strings.Contains(message, ": Forbidden: ") {
 						return true
 					}
 				}

@@ -85,7 +85,8 @@ type DatabaseStatus struct {
 	// +optional
 	OnDelete OnDelete `json:"onDelete,omitempty"`
 
-	// LastBackup is when the newest scheduled backup completed, RFC 3339.
+	// LastBackup is when the newest backup completed, scheduled or by hand, RFC
+	// 3339.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	LastBackup string `json:"lastBackup,omitempty"`

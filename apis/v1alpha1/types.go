@@ -68,7 +68,8 @@ type DittoServerSpec struct {
 	// +kubebuilder:default={}
 	ControlPlane ControlPlaneSpec `json:"controlPlane,omitempty"`
 
-	// Identity configures the API's tokens and its first administrator.
+	// Identity configures the API's tokens, its first administrator, and where
+	// users come from: LDAP and Kerberos.
 	// +optional
 	// +kubebuilder:default={}
 	Identity IdentitySpec `json:"identity,omitempty"`
@@ -91,7 +92,7 @@ type DittoServerSpec struct {
 	// +kubebuilder:default={}
 	AdapterServices ServiceSpec `json:"adapterServices,omitempty"`
 
-	// NetworkPolicy restricts who may reach the server.
+	// NetworkPolicy restricts who may reach the server, and on which ports.
 	// +optional
 	// +kubebuilder:default={}
 	NetworkPolicy NetworkPolicySpec `json:"networkPolicy,omitempty"`
@@ -103,11 +104,11 @@ type DittoServerSpec struct {
 
 	// Config is merged last into the server's config.yaml, for settings that
 	// have no field here, like blockstore, gc, metadata or snapshot. Refused
-	// are settings that have a field (database, controlplane.host, .port, .jwt
-	// and .tls, admin, ldap, kerberos, metrics, logging) and every key called
-	// password, secret or token: those belong into Secrets. The server warns
-	// of a key that it does not know, and does not start with a wrong value. A
-	// change rolls the pod.
+	// are the sections that belong to the function, with all that is in them
+	// (database, controlplane.host, .port, .jwt and .tls, admin, ldap,
+	// kerberos, metrics, logging), and every key called password, secret or
+	// token: those belong into Secrets. The server warns of a key that it does
+	// not know, and does not start with a wrong value. A change rolls the pod.
 	// +optional
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
@@ -141,18 +142,19 @@ type DittoServerSpec struct {
 
 	// SecurityContext of the server's container. Fields that are not set get
 	// hardened defaults; a setting that the platform's Pod Security level
-	// forbids is refused.
+	// forbids is refused. A change rolls the pod.
 	// +optional
 	SecurityContext *corev1.SecurityContext `json:"securityContext,omitempty"`
 
 	// PodSecurityContext of the server's pod. Fields that are not set get
 	// hardened defaults, fsGroup 65532 among them; a setting that the
-	// platform's Pod Security level forbids is refused.
+	// platform's Pod Security level forbids is refused. A change rolls the pod.
 	// +optional
 	PodSecurityContext *corev1.PodSecurityContext `json:"podSecurityContext,omitempty"`
 
 	// TerminationGracePeriodSeconds is how long a stopping server may take to
 	// finish what it is doing, in seconds. The server itself needs up to 105.
+	// A change rolls the pod.
 	// +optional
 	// +kubebuilder:default=105
 	// +kubebuilder:validation:Minimum=36
@@ -243,14 +245,20 @@ type DatabaseSpec struct {
 	// +kubebuilder:default={}
 	SQLite SQLiteSpec `json:"sqlite,omitempty"`
 
-	// PostgresSecretRef leads to a PostgreSQL that exists already.
+	// PostgresSecretRef leads to a PostgreSQL that exists already. A new value
+	// of one of the Secret's keys rolls the pod. Another name leads a running
+	// server to another database, and is refused until allowChangeTo names
+	// external.
 	// +optional
 	PostgresSecretRef *PostgresSecretRef `json:"postgresSecretRef,omitempty"`
 }
 
 // SQLiteSpec configures SQLite.
 type SQLiteSpec struct {
-	// Path of the database file, on the control plane's volume.
+	// Path of the database file, on the control plane's volume. An edit leads a
+	// running server to another database, and is refused (condition
+	// DatabaseReady, reason DatabaseChangeRefused) until database.allowChangeTo
+	// is sqlite; the server then starts with an empty one.
 	// +optional
 	// +kubebuilder:default="/data/controlplane/controlplane.db"
 	// +kubebuilder:validation:MaxLength=512
@@ -293,12 +301,14 @@ type PostgresSecretRef struct {
 	Key string `json:"key,omitempty"`
 
 	// SSLMode of the connection. Unset: the Secret's key sslmode, else prefer.
+	// A change rolls the pod.
 	// +optional
 	// +kubebuilder:validation:Enum=disable;allow;prefer;require;verify-ca;verify-full
 	SSLMode SSLMode `json:"sslMode,omitempty"`
 
 	// CASecretRef names a Secret whose key ca.crt holds the certificate
-	// authority that signed the database server's certificate.
+	// authority that signed the database server's certificate. Another
+	// authority in the Secret rolls the pod, and so does another name.
 	// +optional
 	CASecretRef *LocalSecretRef `json:"caSecretRef,omitempty"`
 }
@@ -436,15 +446,17 @@ type SMBAdapterSpec struct {
 	ServicePort int32 `json:"servicePort,omitempty"`
 }
 
-// NetworkPolicySpec restricts who may reach the server.
+// NetworkPolicySpec restricts who may reach the server, and on which ports.
 type NetworkPolicySpec struct {
-	// Enabled composes a NetworkPolicy that admits traffic to the API and the
-	// adapters' ports, and nothing else.
+	// Enabled composes the NetworkPolicy <name>-baseline. It admits traffic to
+	// the API, to the adapters that are enabled and, with metrics.enabled, to
+	// the metrics' port, and to nothing else. It restarts nothing.
 	// +optional
 	// +kubebuilder:default=true
 	Enabled *bool `json:"enabled,omitempty"`
 
-	// From restricts the peers that may connect. Unset: any peer.
+	// From restricts the peers that may connect, to every port: Prometheus has
+	// to be among them as well. Unset: any peer.
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:XValidation:rule="has(self.ipBlock) != (has(self.podSelector) || has(self.namespaceSelector))",message="a peer is either an ipBlock, or a podSelector and/or a namespaceSelector"
@@ -501,7 +513,9 @@ type MetricsSpec struct {
 // ServiceMonitorSpec has the Prometheus operator scrape the metrics.
 type ServiceMonitorSpec struct {
 	// Enabled composes the ServiceMonitor <name>-metrics, once the Prometheus
-	// operator is installed. Without metrics.enabled it has no effect.
+	// operator is installed. Without metrics.enabled it has no effect. Switch
+	// it off before that operator's definitions are removed: Crossplane stops
+	// at what it composed of a kind that is no longer served.
 	// +optional
 	// +kubebuilder:default=false
 	Enabled *bool `json:"enabled,omitempty"`

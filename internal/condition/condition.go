@@ -57,6 +57,7 @@ const (
 	ReasonSecretKeyMissing  = "SecretKeyMissing"
 	ReasonSecretInvalid     = "SecretInvalid"
 	ReasonCASecretNotFound  = "CASecretNotFound"
+	ReasonReferenceNotFound = "ReferenceNotFound"
 	ReasonAdminPasswordLost = "AdminPasswordLost"
 	ReasonNameTaken         = "NameTaken"
 	ReasonInvalidSpec       = "InvalidSpec"

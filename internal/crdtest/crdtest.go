@@ -214,6 +214,10 @@ func (v *Validator) ListType(path ...string) string {
 		s = &child
 	}
 
+	return listType(s)
+}
+
+func listType(s *structuralschema.Structural) string {
 	if s.Items == nil {
 		return ""
 	}
@@ -224,6 +228,28 @@ func (v *Validator) ListType(path ...string) string {
 		return "map by " + strings.Join(s.XListMapKeys, ", ")
 	}
 	return *s.XListType
+}
+
+// Lists returns how server-side apply merges every list that an object may have,
+// in the words of ListType. In a path keys are joined by dots, and [] is a
+// list's item.
+func (v *Validator) Lists() map[string]string {
+	lists := map[string]string{}
+	var walk func(path string, s *structuralschema.Structural)
+	walk = func(path string, s *structuralschema.Structural) {
+		if s.Items != nil {
+			lists[path] = listType(s)
+			walk(path+"[]", s.Items)
+		}
+		for key, child := range s.Properties {
+			walk(strings.TrimPrefix(path+"."+key, "."), &child)
+		}
+		if s.AdditionalProperties != nil && s.AdditionalProperties.Structural != nil {
+			walk(path+".*", s.AdditionalProperties.Structural)
+		}
+	}
+	walk("", v.structural)
+	return lists
 }
 
 // Default returns a copy of the object with the schema's defaults filled in,

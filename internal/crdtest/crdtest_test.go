@@ -108,6 +108,36 @@ func TestPerconaFieldManager(t *testing.T) {
 	}
 }
 
+func TestLists(t *testing.T) {
+	v := PerconaPGCluster(t)
+	got := v.Lists()
+	for path, want := range map[string]string{
+		"spec.users":                          "map by name",
+		"spec.users[].databases":              "set",
+		"spec.instances[].sidecars":           "atomic",
+		"spec.instances[].sidecars[].ports":   "map by containerPort, protocol",
+		"spec.imagePullSecrets":               "atomic",
+		"spec.instances[].sidecars[].env[]":   "",
+		"status.conditions[].type":            "",
+		"spec.instances[].volumeMounts":       "atomic",
+		"spec.backups.pgbackrest.repos":       "map by name",
+		"spec.instances[].tablespaceVolumes":  "map by name",
+		"spec.proxy.pgBouncer.sidecars[].env": "map by name",
+	} {
+		if got[path] != want {
+			t.Errorf("Lists()[%q]: want %q, got %q", path, want, got[path])
+		}
+	}
+	for path, want := range got {
+		if strings.Contains(path, "*") {
+			continue // ListType knows no way through these.
+		}
+		if got := v.ListType(strings.Split(strings.ReplaceAll(path, "[]", ""), ".")...); got != want {
+			t.Errorf("ListType(...) of %s: want %q as Lists() has it, got %q", path, want, got)
+		}
+	}
+}
+
 func decode(t *testing.T, s string) map[string]any {
 	t.Helper()
 

@@ -8,6 +8,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/condition"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/pkg/percona"
 )
 
 // BackupProblems are with the Secrets that backups are made with. The server
@@ -15,14 +16,18 @@ import (
 func BackupProblems(srv *server.Server, seen *observed.State) []condition.Problem {
 	var problems []condition.Problem
 	for _, ref := range srv.BackupCredentials() {
-		if ref.Restore && seen.Cluster().Live() {
-			continue // It has been read, or never will be.
+		without := "no backup is made without"
+		if ref.Restore {
+			if srv.XR.EverReady || percona.IsReady(typedCluster(seen.Cluster())) {
+				continue // It has been read, or never will be.
+			}
+			without = "the cluster cannot be filled without"
 		}
-		secret := seen.Secret(ref.Secret)
-		where := fmt.Sprintf("Secret %s in namespace %s (%s)", ref.Secret, srv.Namespace, ref.Path)
+		secret := seen.Secret(ref.Name)
+		where := fmt.Sprintf("%s (%s)", observed.Describe(ref.Kind, srv.Namespace, ref.Name), ref.Path)
 		switch {
 		case secret.Presence == observed.Absent:
-			problems = append(problems, condition.Problem{Reason: condition.ReasonSecretNotFound, Message: where + " is not there, and no backup is made without: create it with a key that ends in .conf"})
+			problems = append(problems, condition.Problem{Reason: condition.ReasonSecretNotFound, Message: where + " is not there, and " + without + ": create it with a key that ends in .conf"})
 		case secret.Live() && !slices.ContainsFunc(secret.Keys("data"), isConf):
 			problems = append(problems, condition.Problem{Reason: condition.ReasonSecretKeyMissing, Message: where + " has no key that ends in .conf, and pgBackRest reads no other: add one with the options of the repository"})
 		}

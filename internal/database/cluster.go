@@ -35,6 +35,11 @@ func (p *Plan) composeCluster(srv *server.Server, seen *observed.State, blocked 
 	if err != nil {
 		return err
 	}
+	if !live.Live() && Survived(srv, seen) {
+		// It is created on the volumes that are left: a restore would write
+		// over them.
+		delete(wanted.Spec, "dataSource")
+	}
 	metadata := clusterMetadata(srv, seen, live)
 	content := map[string]any{"apiVersion": id.APIVersion, "kind": id.Kind, "metadata": metadata}
 	spec, diffs := wanted.Spec, []percona.Difference(nil)
@@ -65,12 +70,26 @@ func (p *Plan) composes(srv *server.Server, seen *observed.State, live observed.
 
 	return *srv.Spec.Percona.Enabled && !p.Refused && !blocked &&
 		live.Presence == observed.Absent && seen.PerconaServed && (ownerKnown || !outlives) &&
-		missingClass(srv, seen) == ""
+		userSecret(srv, seen).Presence != observed.Unknown && missingClass(srv, seen) == ""
+}
+
+// Survived tells that a cluster of this name has held data before: it was
+// ready, or its user's Secret is left, which stays as its volumes do.
+func Survived(srv *server.Server, seen *observed.State) bool {
+	return srv.XR.EverReady || userSecret(srv, seen).Live()
+}
+
+func userSecret(srv *server.Server, seen *observed.State) observed.Secret {
+	return seen.Secret(percona.SecretName(srv.Name))
 }
 
 // missingClass is a StorageClass that the cluster's volumes are to be claimed
-// from and that does not exist, or empty. A claim cannot be corrected.
+// from and that does not exist, or empty. A claim cannot be corrected; those of
+// a cluster that has survived are there already.
 func missingClass(srv *server.Server, seen *observed.State) string {
+	if Survived(srv, seen) {
+		return ""
+	}
 	for _, name := range srv.StorageClasses(false, true) {
 		if !seen.StorageClass(&name) {
 			return name
@@ -98,10 +117,13 @@ func clusterMetadata(srv *server.Server, seen *observed.State, live observed.Obj
 			"apiVersion": *owner.APIVersion, "kind": *owner.Kind, "name": *owner.Name, "uid": string(*owner.UID),
 		}}
 	}
-	if live.UID() != "" && live.ResourceVersion() != "" {
+	if live.ResourceVersion() != "" {
 		// A view that went stale is to meet a conflict, not to revert what
-		// somebody did in the meantime, a major upgrade above all (R6).
-		metadata["uid"], metadata["resourceVersion"] = string(live.UID()), live.ResourceVersion()
+		// somebody did in the meantime, a major upgrade above all (R6). The uid
+		// says no more than that, and must not be sent: Crossplane puts it into
+		// the XR's references, whose schema does not know it, and composes
+		// nothing any more (crossplane v2.4.0 UpdateResourceRefs).
+		metadata["resourceVersion"] = live.ResourceVersion()
 	}
 
 	return metadata

@@ -46,8 +46,9 @@ type Connection struct {
 	// name is empty if nothing is verified.
 	CASecret observed.Secret
 
-	// caField names the CASecret, for a person; empty if nobody has.
-	caField string
+	// field and caField are the spec's that name the two Secrets, in brackets
+	// after a blank; empty if nobody names them.
+	field, caField string
 	// required keys, and missing ones among them.
 	required []string
 	missing  []string
@@ -92,7 +93,7 @@ func perconaUser(srv *server.Server, seen *observed.State) *Connection {
 
 // external connects with a Secret that a person wrote.
 func external(ref v1alpha1.PostgresSecretRef, secret observed.Secret) *Connection {
-	c := &Connection{Secret: secret, DatabaseKey: keyDatabase, SSLMode: ref.SSLMode}
+	c := &Connection{Secret: secret, DatabaseKey: keyDatabase, SSLMode: ref.SSLMode, field: " (spec.database.postgresSecretRef)"}
 	if ref.CASecretRef != nil {
 		c.CASecret.Name, c.caField = ref.CASecretRef.Name, " (spec.database.postgresSecretRef.caSecretRef)"
 	}
@@ -122,7 +123,7 @@ func (c *Connection) check(namespace string) []condition.Problem {
 	invalid := func(key, remedy string) []condition.Problem {
 		return []condition.Problem{{
 			Reason:  condition.ReasonSecretInvalid,
-			Message: fmt.Sprintf("Secret %s in namespace %s: the value of key %s %s", c.Secret.Name, namespace, key, remedy),
+			Message: fmt.Sprintf("Secret %s in namespace %s%s: the value of key %s %s", c.Secret.Name, namespace, c.field, key, remedy),
 		}}
 	}
 	if !slices.Contains(v1alpha1.SSLModes(), c.SSLMode) {
@@ -150,10 +151,16 @@ func (c *Connection) useCA(seen *observed.State, namespace string) []condition.P
 		return nil
 	}
 	c.CASecret = seen.Secret(c.CASecret.Name)
+	if !c.CASecret.Live() && c.caField != "" {
+		return []condition.Problem{{
+			Reason:  condition.ReasonCASecretNotFound,
+			Message: fmt.Sprintf("Secret %s in namespace %s%s is not there: create it with the certificate authority of the database under the key %s", c.CASecret.Name, namespace, c.caField, server.CACertificateKey),
+		}}
+	}
 	if !c.CASecret.Live() {
 		return []condition.Problem{{
 			Reason:  condition.ReasonCASecretNotFound,
-			Message: fmt.Sprintf("Secret %s in namespace %s%s, with the certificate authority of the database in its key %s, is not there yet", c.CASecret.Name, namespace, c.caField, server.CACertificateKey),
+			Message: fmt.Sprintf("Secret %s in namespace %s, with the certificate authority of the database in its key %s, is not there yet", c.CASecret.Name, namespace, server.CACertificateKey),
 		}}
 	}
 	if _, ok := c.CASecret.Value(server.CACertificateKey); !ok {
@@ -182,10 +189,12 @@ func (c *Connection) astray() bool {
 // condition is the one given if the connection is complete, else what is wrong.
 func (c *Connection) condition(namespace string, ok condition.Condition) condition.Condition {
 	switch {
+	case !c.Secret.Live() && c.field != "":
+		return condition.False(ok.Type, condition.ReasonConnectionSecretNotFound, fmt.Sprintf("Secret %s in namespace %s%s is not there: create it with the keys %s", c.Secret.Name, namespace, c.field, strings.Join(c.required, ", ")))
 	case !c.Secret.Live():
 		return condition.False(ok.Type, condition.ReasonConnectionSecretNotFound, fmt.Sprintf("Secret %s in namespace %s, which leads to the database, is not there yet", c.Secret.Name, namespace))
 	case len(c.missing) > 0:
-		return condition.False(ok.Type, condition.ReasonConnectionSecretIncomplete, fmt.Sprintf("Secret %s in namespace %s, which leads to the database, lacks: %s", c.Secret.Name, namespace, strings.Join(c.missing, ", ")))
+		return condition.False(ok.Type, condition.ReasonConnectionSecretIncomplete, fmt.Sprintf("Secret %s in namespace %s%s, which leads to the database, lacks: %s", c.Secret.Name, namespace, c.field, strings.Join(c.missing, ", ")))
 	case c.astray():
 		return condition.False(ok.Type, condition.ReasonConnectionSecretIncomplete, fmt.Sprintf("Secret %s in namespace %s leads to another database than spec.percona.databaseName, %s: change the field back, or see DatabaseUpToDate", c.Secret.Name, namespace, c.wanted))
 	case c.rotating:

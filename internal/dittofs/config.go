@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"hash"
 	"maps"
@@ -29,6 +30,13 @@ import (
 
 const (
 	configKey = "config.yaml"
+	// previousKey holds the file of a pod that has not been restarted yet, and
+	// the annotation says which: the hash of its template.
+	previousKey        = "previous.yaml"
+	annotationPrevious = "dittofs.io/previous-hash"
+	// annotationTimeout marks a shutdown_timeout that a person set: when that
+	// is taken back, the default is meant.
+	annotationTimeout = "dittofs.io/shutdown-timeout"
 
 	defaultShutdownTimeout = "30s"
 )
@@ -128,11 +136,14 @@ type Config struct {
 
 	live observed.Object
 	srv  *server.Server
+	// running is the hash of a live pod template, or empty.
+	running string
 }
 
 // NewConfig renders the configuration for a database.
 func NewConfig(srv *server.Server, seen *observed.State, db *database.Plan, creds *Credentials) (*Config, error) {
 	c := &Config{srv: srv, live: seen.Get(server.KeyConfig)}
+	c.running = seen.StatefulSet().Text("spec", "template", "metadata", "annotations", server.AnnotationConfigHash)
 
 	id := db.ID
 	if db.Refused {
@@ -144,7 +155,7 @@ func NewConfig(srv *server.Server, seen *observed.State, db *database.Plan, cred
 	}
 	c.File = file
 	values, ok := c.readReferences(seen)
-	if ok {
+	if c.carries(seen, db) && ok {
 		c.Hash = hashOf(c.File, values, db, creds)
 	}
 
@@ -320,40 +331,64 @@ func lookup(mapping *yaml.Node, key string) *yaml.Node {
 func (c *Config) readReferences(seen *observed.State) (values []database.Value, ok bool) {
 	ok = true
 	for _, ref := range c.srv.References() {
-		secret := seen.Secret(ref.Secret)
-		value, readable := secret.Value(ref.Key)
-		if ref.Verbatim && !readable {
-			readable = secret.Has(ref.Key)
-		}
-		if ref.Key == "" {
-			readable = secret.Live()
+		o := seen.Referred(ref)
+		value, there := "", o.Live()
+		if ref.Key != "" {
+			value, there = observed.SecretValue(o, ref.Key)
+			there = there || (ref.Verbatim && observed.HasKey(o, ref.Key))
 		}
 		switch {
-		case readable && ref.Effective != "":
+		case there && ref.Effective != "":
 			values = append(values, database.Value{Name: ref.Effective, Value: value})
-		case readable:
-		case ref.Optional && secret.Presence != observed.Unknown:
+		case there:
+		case ref.Optional && o.Presence != observed.Unknown:
 			// The pod starts without.
 		default:
 			ok = false
-			c.Problems = append(c.Problems, missing(secret, c.srv.Namespace, ref.Key, ref.Path))
+			c.Problems = append(c.Problems, missing(c.srv, ref, o))
 		}
 	}
 
 	return values, ok
 }
 
-// missing says what is wrong with a Secret that a person named, and what to do.
-func missing(secret observed.Secret, namespace, key, path string) condition.Problem {
-	where := fmt.Sprintf("Secret %s in namespace %s (%s)", secret.Name, namespace, path)
-	switch {
-	case secret.Live():
-		return condition.Problem{Reason: condition.ReasonSecretKeyMissing, Message: fmt.Sprintf("%s has no value under key %s: add it", where, key)}
-	case key == "":
-		return condition.Problem{Reason: condition.ReasonSecretNotFound, Message: where + " is not there: create it"}
+// carries tells that the files are there that the pod has to keep, though
+// nobody asks for them any more.
+func (c *Config) carries(seen *observed.State, db *database.Plan) bool {
+	ok := true
+	for _, f := range mounts(c.srv, seen, db) {
+		for _, k := range f.keys {
+			if !f.carried || observed.HasKey(seen.Secret(f.secret).Object, k.key) {
+				continue
+			}
+			ok = false
+			c.Problems = append(c.Problems, condition.Problem{Reason: condition.ReasonSecretKeyMissing, Message: fmt.Sprintf(
+				"%s has no key %s any more, and the running server has stored that it needs it: restore it, or switch it off over the server's REST API and run kubectl -n %s delete statefulset %s --cascade=orphan",
+				observed.Describe("Secret", c.srv.Namespace, f.secret), k.key, c.srv.Namespace, c.srv.Name)})
+		}
 	}
 
-	return condition.Problem{Reason: condition.ReasonSecretNotFound, Message: fmt.Sprintf("%s is not there: create it with the key %s", where, key)}
+	return ok
+}
+
+// missing says what is wrong with an object that a person named, and what to do.
+func missing(srv *server.Server, ref server.Reference, o observed.Object) condition.Problem {
+	where := fmt.Sprintf("%s %s (%s)", ref.Kind, ref.Name, ref.Path)
+	if ref.Namespaced() {
+		where = fmt.Sprintf("%s (%s)", observed.Describe(ref.Kind, srv.Namespace, ref.Name), ref.Path)
+	}
+	gone, lacks := condition.ReasonReferenceNotFound, condition.ReasonReferenceNotFound
+	if ref.IsSecret() {
+		gone, lacks = condition.ReasonSecretNotFound, condition.ReasonSecretKeyMissing
+	}
+	switch {
+	case o.Live():
+		return condition.Problem{Reason: lacks, Message: fmt.Sprintf("%s has no value under key %s: add it", where, ref.Key)}
+	case ref.Key == "":
+		return condition.Problem{Reason: gone, Message: where + " is not there: create it, or name another"}
+	}
+
+	return condition.Problem{Reason: gone, Message: fmt.Sprintf("%s is not there: create it with the key %s", where, ref.Key)}
 }
 
 // databaseType that the server knows, for the database of an identity.
@@ -373,6 +408,9 @@ func (c *Config) Stored() bool { return c.live.Text("data", configKey) == c.File
 // it was started with (R24).
 func (c *Config) shutdownTimeout() string {
 	live := c.live.Text("data", configKey)
+	if c.ownTimeout() {
+		return defaultShutdownTimeout
+	}
 	if strings.Contains(live, "\nshutdown_timeout: "+defaultShutdownTimeout+"\n") {
 		// Nearly always it is just that.
 		return defaultShutdownTimeout
@@ -389,19 +427,55 @@ func (c *Config) shutdownTimeout() string {
 }
 
 // Object is the ConfigMap. As long as a running pod is kept as it is, so is
-// the file that it would be restarted with.
+// the file that it would be restarted with: until its template follows, the
+// file that it was started with is kept beside the next one.
 func (c *Config) Object(keep bool) desired.Object {
-	file := c.File
-	if kept := c.live.Text("data", configKey); keep && kept != "" {
-		file = kept
+	file, previous := c.files(keep)
+	id := c.srv.Identity(server.KeyConfig)
+	object := corev1ac.ConfigMap(id.Name, c.srv.Namespace).
+		WithLabels(c.srv.Labels("config")).
+		WithData(map[string]string{configKey: file})
+	if previous != "" {
+		object.WithData(map[string]string{previousKey: previous}).
+			WithAnnotations(map[string]string{annotationPrevious: c.running})
+	}
+	if asked := c.asksForTimeout(); (file == c.File && asked) || (file != c.File && c.ownTimeout()) {
+		object.WithAnnotations(map[string]string{annotationTimeout: "spec"})
 	}
 
-	id := c.srv.Identity(server.KeyConfig)
-
-	return desired.New(id.Key, corev1ac.ConfigMap(id.Name, c.srv.Namespace).
-		WithLabels(c.srv.Labels("config")).
-		WithData(map[string]string{configKey: file}), c.live.Live())
+	return desired.New(id.Key, object, c.live.Live())
 }
+
+// files are the one that a pod starts with, and, if the pod that runs was
+// started with another one, that.
+func (c *Config) files(keep bool) (file, previous string) {
+	stored, before := c.live.Text("data", configKey), c.live.Text("data", previousKey)
+	pending := before != "" && c.live.Annotation(annotationPrevious) == c.running
+
+	switch {
+	case keep && pending:
+		return before, ""
+	case keep && stored != "":
+		return stored, ""
+	case pending && c.File != before:
+		return c.File, before
+	case !pending && c.running != "" && stored != c.File:
+		return c.File, stored
+	}
+
+	return c.File, ""
+}
+
+// asksForTimeout tells that a person sets shutdown_timeout, ownTimeout that the
+// live file has a person's.
+func (c *Config) asksForTimeout() bool {
+	var settings map[string]any
+	extra := c.srv.Spec.Config
+
+	return extra != nil && json.Unmarshal(extra.Raw, &settings) == nil && settings["shutdown_timeout"] != nil
+}
+
+func (c *Config) ownTimeout() bool { return c.live.Annotation(annotationTimeout) != "" }
 
 // hashOf everything that a restart makes effective: the file, and the Secret
 // keys that the pod consumes, sorted and framed by their lengths. Not in it is

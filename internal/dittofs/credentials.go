@@ -86,7 +86,7 @@ func (c *Credentials) findJWTKey(srv *server.Server, seen *observed.State) {
 
 	if ref != nil {
 		c.JWTSecret, c.JWTSecretKey = ref.Name, ref.Key
-		c.JWTKey = c.read(seen.Secret(ref.Name), srv.Namespace, ref.Key, "spec.identity.jwt.secretRef")
+		c.JWTKey = c.read(srv, seen.Secret(ref.Name), ref.Key, "spec.identity.jwt.secretRef")
 		if c.JWTKey != "" && len(c.JWTKey) < minJWTKeyLength {
 			c.problemf(condition.ReasonSecretInvalid, "Secret %s in namespace %s: the value of key %s (spec.identity.jwt.secretRef) has fewer than %d characters, the server would not start with it", ref.Name, srv.Namespace, ref.Key, minJWTKeyLength)
 			c.JWTKey = ""
@@ -119,7 +119,7 @@ func (c *Credentials) findAdminPassword(srv *server.Server, seen *observed.State
 		return
 	case ref != nil:
 		c.AdminSecret, c.AdminSecretKey = ref.Name, ref.Key
-		readable := c.read(seen.Secret(ref.Name), srv.Namespace, ref.Key, "spec.identity.admin.passwordSecretRef") != ""
+		readable := c.read(srv, seen.Secret(ref.Name), ref.Key, "spec.identity.admin.passwordSecretRef") != ""
 		c.Stored, c.Restartable = c.Stored && readable, c.Restartable && readable
 
 		return
@@ -260,10 +260,12 @@ func (c *Credentials) compose(srv *server.Server, seen *observed.State, id serve
 }
 
 // read a person's Secret; what is wrong with it becomes a problem.
-func (c *Credentials) read(secret observed.Secret, namespace, key, path string) string {
+func (c *Credentials) read(srv *server.Server, secret observed.Secret, key, path string) string {
 	value, ok := secret.Value(key)
 	if !ok {
-		c.Problems = append(c.Problems, missing(secret, namespace, key, path))
+		ref := server.SecretReference(path, secret.Name)
+		ref.Key = key
+		c.Problems = append(c.Problems, missing(srv, ref, secret.Object))
 	}
 
 	return value

@@ -1,26 +1,25 @@
 package dittofs
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/database"
+	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/server"
 )
 
 // Names of volumes that are no claims, and where they are mounted: the
 // operator's, where it has them.
 const (
-	volumeConfig        = "config"
-	volumePostgresCA    = "postgres-ca"
-	volumeTLS           = "tls-cert"
-	volumeClientCA      = "tls-client-ca"
-	volumeLDAPCA        = "ldap-ca"
-	volumeKeytab        = "kerberos-keytab"
-	volumeKrb5Conf      = "kerberos-krb5"
-	volumeMachineKeytab = "kerberos-machine-keytab"
-	volumeMetricsToken  = "metrics-token"
+	volumeConfig       = "config"
+	volumePostgresCA   = "postgres-ca"
+	volumeTLS          = "tls-cert"
+	volumeClientCA     = "tls-client-ca"
+	volumeMetricsToken = "metrics-token"
 
 	mountConfig        = "/config"
 	mountPostgresCA    = "/postgres-ca"
@@ -62,12 +61,14 @@ type files struct {
 	keys                  []file
 	// mode of the files; the kubelet's own, 0644, if it is 0.
 	mode int32
+	// carried tells that nobody asks for them any more.
+	carried bool
 }
 
 type file struct{ key, name string }
 
 // mounts of Secrets that the server reads.
-func mounts(srv *server.Server, db *database.Plan) []files {
+func mounts(srv *server.Server, seen *observed.State, db *database.Plan) []files {
 	var out []files
 	key := func(volume, mount, name string, ref *v1alpha1.SecretKeyRef, mode int32) {
 		if ref != nil {
@@ -90,17 +91,46 @@ func mounts(srv *server.Server, db *database.Plan) []files {
 		authority(volumeClientCA, mountClientCA, name)
 	}
 	if ldap := srv.Spec.Identity.LDAP; *ldap.Enabled && ldap.CASecretRef != nil {
-		authority(volumeLDAPCA, mountLDAPCA, ldap.CASecretRef.Name)
+		authority(observed.VolumeLDAPCA, mountLDAPCA, ldap.CASecretRef.Name)
 	}
 	if krb := srv.Spec.Identity.Kerberos; *krb.Enabled {
-		key(volumeKeytab, mountKerberos, fileKeytab, krb.KeytabSecretRef, keytabMode)
-		key(volumeKrb5Conf, mountKrb5Conf, fileKrb5Conf, krb.Krb5ConfSecretRef, 0)
+		key(observed.VolumeKeytab, mountKerberos, fileKeytab, krb.KeytabSecretRef, keytabMode)
+		key(observed.VolumeKrb5Conf, mountKrb5Conf, fileKrb5Conf, krb.Krb5ConfSecretRef, 0)
 		if *krb.MachineAccount.Enabled {
-			key(volumeMachineKeytab, mountMachineKeytab, fileMachineKeytab, krb.MachineAccount.KeytabSecretRef, keytabMode)
+			key(observed.VolumeMachineKeytab, mountMachineKeytab, fileMachineKeytab, krb.MachineAccount.KeytabSecretRef, keytabMode)
 		}
 	}
 	if *srv.Spec.Metrics.Enabled {
 		key(volumeMetricsToken, mountMetricsToken, fileMetricsToken, srv.Spec.Metrics.BearerTokenSecret, 0)
+	}
+
+	return append(out, carried(seen.StatefulSet(), out)...)
+}
+
+// carried are the files of LDAP and Kerberos that a live server was started
+// with and that the spec no longer leads to. The server has stored their paths,
+// and does not start without them as long as nobody changes that over its REST
+// API, of which nothing is known here.
+func carried(sts observed.Object, asked []files) []files {
+	var out []files
+	for _, at := range []struct{ volume, mount string }{
+		{observed.VolumeLDAPCA, mountLDAPCA},
+		{observed.VolumeKeytab, mountKerberos},
+		{observed.VolumeKrb5Conf, mountKrb5Conf},
+		{observed.VolumeMachineKeytab, mountMachineKeytab},
+	} {
+		secret, items := observed.RunningFiles(sts, at.volume)
+		if secret == "" || slices.ContainsFunc(asked, func(f files) bool { return f.volume == at.volume }) {
+			continue
+		}
+		f := files{volume: at.volume, mount: at.mount, secret: secret, carried: true}
+		for _, item := range items {
+			f.keys = append(f.keys, file{item.Text("key"), item.Text("path")})
+		}
+		if at.volume == observed.VolumeKeytab || at.volume == observed.VolumeMachineKeytab {
+			f.mode = keytabMode
+		}
+		out = append(out, f)
 	}
 
 	return out

@@ -113,13 +113,13 @@ func policyPort(port intstr.IntOrString) *networkingv1ac.NetworkPolicyPortApplyC
 }
 
 // Endpoints of the server inside the cluster.
-func Endpoints(srv *server.Server) v1alpha1.EndpointsStatus {
+func Endpoints(srv *server.Server, work *Workload) v1alpha1.EndpointsStatus {
 	address := func(k server.Key, port int32) string {
 		return net.JoinHostPort(srv.Identity(k).Name+"."+srv.Namespace+".svc", strconv.Itoa(int(port)))
 	}
 
 	scheme := "http"
-	if srv.Spec.ControlPlane.CertSecretName != "" {
+	if work.Secure {
 		scheme = "https"
 	}
 	e := v1alpha1.EndpointsStatus{API: scheme + "://" + address(server.KeyAPIService, srv.Spec.ControlPlane.Port)}
@@ -136,8 +136,8 @@ func Endpoints(srv *server.Server) v1alpha1.EndpointsStatus {
 // ConnectionDetails are what a client needs: where the server is, and who its
 // administrator is. They hold a password only if it was generated; for a
 // person's own they say where it is (R19).
-func ConnectionDetails(srv *server.Server, creds *Credentials) map[string][]byte {
-	e := Endpoints(srv)
+func ConnectionDetails(srv *server.Server, creds *Credentials, work *Workload) map[string][]byte {
+	e := Endpoints(srv, work)
 	details := map[string][]byte{
 		"api-url":               []byte(e.API),
 		server.AdminUsernameKey: []byte(adminUsername),
@@ -164,10 +164,10 @@ func ConnectionDetails(srv *server.Server, creds *Credentials) map[string][]byte
 // Connection is the Secret with the connection details. A password that it
 // holds stays there while it is not known what became of the Secret that it
 // came from.
-func Connection(srv *server.Server, seen *observed.State, creds *Credentials) desired.Object {
+func Connection(srv *server.Server, seen *observed.State, creds *Credentials, work *Workload) desired.Object {
 	id := srv.Identity(server.KeyConnection)
 	live := seen.Get(id.Key)
-	details := ConnectionDetails(srv, creds)
+	details := ConnectionDetails(srv, creds, work)
 	generated := creds.AdminSecret == srv.Identity(server.KeyAdminCredentials).Name
 	if stored, ok := observed.SecretValue(live, server.AdminPasswordKey); ok && generated && creds.password == "" {
 		details[server.AdminPasswordKey] = []byte(stored)

@@ -40,13 +40,13 @@ func podTemplate(srv *server.Server, seen *observed.State, db *database.Plan, cr
 	spec := corev1ac.PodSpec().
 		WithAutomountServiceAccountToken(false).
 		WithTerminationGracePeriodSeconds(*srv.Spec.TerminationGracePeriodSeconds).
-		WithContainers(serverContainer(srv, db, creds, srv.Image(observed.RunningImage(sts, "containers", observed.ContainerName)), claims)).
+		WithContainers(serverContainer(srv, seen, db, creds, srv.Image(observed.RunningImage(sts, "containers", observed.ContainerName)), claims)).
 		WithVolumes(corev1ac.Volume().WithName(volumeConfig).
 			WithConfigMap(corev1ac.ConfigMapVolumeSource().WithName(srv.Identity(server.KeyConfig).Name)))
 	if db.Connection != nil {
-		spec.WithInitContainers(waitContainer(srv, db, srv.WaitImage(observed.RunningImage(sts, "initContainers", observed.WaitContainerName))))
+		spec.WithInitContainers(waitContainer(srv, seen, db, srv.WaitImage(observed.RunningImage(sts, "initContainers", observed.WaitContainerName))))
 	}
-	for _, f := range mounts(srv, db) {
+	for _, f := range mounts(srv, seen, db) {
 		spec.WithVolumes(f.asVolume())
 	}
 	if err := resources(srv, spec); err != nil {
@@ -73,7 +73,7 @@ func podTemplate(srv *server.Server, seen *observed.State, db *database.Plan, cr
 	return template, judge(srv, template)
 }
 
-func serverContainer(srv *server.Server, db *database.Plan, creds *Credentials, image string, claims []string) *corev1ac.ContainerApplyConfiguration {
+func serverContainer(srv *server.Server, seen *observed.State, db *database.Plan, creds *Credentials, image string, claims []string) *corev1ac.ContainerApplyConfiguration {
 	c := corev1ac.Container().
 		WithName(observed.ContainerName).
 		WithImage(image).
@@ -99,7 +99,7 @@ func serverContainer(srv *server.Server, db *database.Plan, creds *Credentials, 
 	if db.Connection != nil {
 		c.WithEnv(serverEnv(db.Connection)...)
 	}
-	for _, f := range mounts(srv, db) {
+	for _, f := range mounts(srv, seen, db) {
 		c.WithVolumeMounts(f.asMount())
 	}
 	for _, name := range claims {
@@ -123,7 +123,7 @@ func serverEnv(c *database.Connection) []*corev1ac.EnvVarApplyConfiguration {
 
 // waitContainer waits for PostgreSQL with the server's own credentials and TLS
 // (R12).
-func waitContainer(srv *server.Server, db *database.Plan, image string) *corev1ac.ContainerApplyConfiguration {
+func waitContainer(srv *server.Server, seen *observed.State, db *database.Plan, image string) *corev1ac.ContainerApplyConfiguration {
 	c := corev1ac.Container().
 		WithName(observed.WaitContainerName).
 		WithImage(image).
@@ -134,7 +134,7 @@ func waitContainer(srv *server.Server, db *database.Plan, image string) *corev1a
 			value("WAIT_SECONDS", strconv.Itoa(int(srv.WaitTimeout().Seconds()))),
 		).
 		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError)
-	for _, f := range mounts(srv, db) {
+	for _, f := range mounts(srv, seen, db) {
 		if f.volume == volumePostgresCA {
 			c.WithVolumeMounts(f.asMount())
 		}

@@ -34,6 +34,8 @@ type Workload struct {
 	// Start tells that the StatefulSet is composed: it is live, or may be
 	// created now (R1).
 	Start bool
+	// Secure tells that the REST API of the pod in force speaks TLS.
+	Secure bool
 	// Storage is what a person is told about the volumes.
 	Storage condition.Condition
 
@@ -56,7 +58,8 @@ func NewWorkload(srv *server.Server, seen *observed.State, db *database.Plan, cr
 	w := &Workload{}
 	w.Keep = live.Live() && keeps(seen, db, creds, cfg)
 	w.Waits = live.Live() && !w.Keep && !cfg.Stored()
-	w.Start = live.Live() || (db.Usable && !db.Refused && creds.Stored && cfg.Hash != "" && claimable(srv, seen))
+	w.Secure = speaksTLS(srv, live, w.Keep || w.Waits)
+	w.Start = live.Live() || (creds.Stored && cfg.Hash != "" && mayStart(srv, seen, db))
 
 	claims := claimTemplates(srv)
 	w.Storage = storageUpToDate(srv, seen, claims)
@@ -83,10 +86,21 @@ func keeps(seen *observed.State, db *database.Plan, creds *Credentials, cfg *Con
 	return running != "" && running != db.ID && !db.Usable
 }
 
-// claimable tells that the pod's volumes can be claimed, or are already. A
-// claim template cannot be corrected later.
-func claimable(srv *server.Server, seen *observed.State) bool {
-	return seen.Claim().Live() || seen.StorageClass(srv.Spec.Storage.StorageClassName)
+// mayStart tells that the database can be used, and that the pod's volumes can
+// be claimed, or are already. A claim template cannot be corrected later.
+func mayStart(srv *server.Server, seen *observed.State, db *database.Plan) bool {
+	claimable := seen.Claim().Live() || seen.StorageClass(srv.Spec.Storage.StorageClassName)
+
+	return db.Usable && !db.Refused && claimable
+}
+
+// speaksTLS tells that the pod in force serves its API over TLS.
+func speaksTLS(srv *server.Server, live observed.Object, kept bool) bool {
+	if kept {
+		return observed.RunningTLS(live)
+	}
+
+	return srv.Spec.ControlPlane.CertSecretName != ""
 }
 
 // rolls tells that a template restarts a live pod, as far as its annotations
@@ -130,10 +144,16 @@ func statefulSet(srv *server.Server, live observed.Object, template *corev1ac.Po
 }
 
 // follow the live StatefulSet in what cannot be changed (R5), and in its pod
-// template if that is kept (R3).
+// template if that is kept (R3). One that is being deleted, for which a person
+// has the remedies of storageUpToDate, is about to be composed anew: what
+// arrives before it is gone is refused and sent again, what arrives afterwards
+// is to be what the spec asks.
 func follow(content *structpb.Struct, live observed.Object, keep bool) {
 	spec := content.GetFields()["spec"].GetStructValue().GetFields()
-	names := []string{"selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"}
+	var names []string
+	if live.DeletionTimestamp() == nil {
+		names = []string{"selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"}
+	}
 	if keep {
 		names = append(names, "template")
 	}
@@ -198,7 +218,7 @@ func claimTemplate(name, size string, class *string) *corev1ac.PersistentVolumeC
 // StatefulSet's, else those that the spec asks for.
 func claimsInForce(live observed.Object, wanted []*corev1ac.PersistentVolumeClaimApplyConfiguration) []string {
 	var names []string
-	if !live.Live() {
+	if !live.Live() || live.DeletionTimestamp() != nil {
 		for _, c := range wanted {
 			names = append(names, *c.Name)
 		}
@@ -218,7 +238,7 @@ func claimsInForce(live observed.Object, wanted []*corev1ac.PersistentVolumeClai
 // that do not exist. Nothing is claimed from them: a claim cannot be corrected.
 func missingClasses(srv *server.Server, seen *observed.State) []condition.Problem {
 	var problems []condition.Problem
-	own, cluster := !seen.StatefulSet().Live() && !seen.Claim().Live(), !seen.Cluster().Live()
+	own, cluster := !seen.StatefulSet().Live() && !seen.Claim().Live(), !seen.Cluster().Live() && !database.Survived(srv, seen)
 	for _, name := range srv.StorageClasses(own, cluster) {
 		if !seen.StorageClass(&name) {
 			problems = append(problems, condition.Problem{Reason: condition.ReasonStorageClassNotFound, Message: fmt.Sprintf(
@@ -262,7 +282,7 @@ func storageUpToDate(srv *server.Server, seen *observed.State, wanted []*corev1a
 		switch {
 		case err != nil || size.Cmp(have) == 0:
 		case size.Cmp(have) > 0:
-			differs(condition.ReasonExpansionRequired, "volume %s has %s, asked for are %s: run kubectl -n %s patch pvc %s --type merge -p '%s', then %s",
+			differs(condition.ReasonExpansionRequired, "volume %s has %s, %s is asked for: run kubectl -n %s patch pvc %s --type merge -p '%s', then %s",
 				name, have.String(), size.String(), srv.Namespace, srv.ClaimName(name), `{"spec":{"resources":{"requests":{"storage":"`+size.String()+`"}}}}`, recreate)
 		default:
 			differs(condition.ReasonImmutableFieldChanged, "volume %s has %s and cannot shrink to %s: set its size in spec.storage back", name, have.String(), size.String())

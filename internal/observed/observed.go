@@ -39,6 +39,7 @@ type State struct {
 	objects  map[server.Key]Object
 	secrets  map[string]Object
 	classes  map[string]Object
+	referred map[string]Object
 	claim    Object
 	wantsDB  bool
 	standing map[server.Key]Standing
@@ -55,6 +56,7 @@ func From(req *fnv1.RunFunctionRequest, srv *server.Server) *State {
 		objects:  map[server.Key]Object{},
 		secrets:  map[string]Object{},
 		classes:  map[string]Object{},
+		referred: map[string]Object{},
 		standing: map[server.Key]Standing{},
 	}
 
@@ -66,6 +68,7 @@ func From(req *fnv1.RunFunctionRequest, srv *server.Server) *State {
 	}
 	s.askForClaim()
 	s.askForSecrets()
+	s.askForReferences()
 	s.askForCluster()
 	s.askForMonitor()
 	s.askForStorageClasses()
@@ -105,6 +108,15 @@ func (s *State) StatefulSet() Object { return s.Get(server.KeyStatefulSet) }
 // Secret of a name in the server's namespace. Only Secrets that the spec, or
 // what exists, leads to are known.
 func (s *State) Secret(name string) Secret { return Secret{Name: name, Object: s.secrets[name]} }
+
+// Referred is what is known of an object that the spec refers to.
+func (s *State) Referred(ref server.Reference) Object {
+	if ref.IsSecret() {
+		return s.secrets[ref.Name]
+	}
+
+	return s.referred[strings.ToLower(ref.Kind)+"/"+ref.Name]
+}
 
 // StorageClass tells whether volumes can be claimed from a StorageClass: it is
 // there, or it is the cluster's default, or nothing is claimed offline.
@@ -176,11 +188,30 @@ func (s *State) askForSecrets() {
 			s.askForSecret(ref.CASecretRef.Name)
 		}
 	}
-	for _, ref := range s.srv.References() {
-		s.askForSecret(ref.Secret)
-	}
 	for _, ref := range s.srv.BackupCredentials() {
-		s.askForSecret(ref.Secret)
+		s.askForSecret(ref.Name)
+	}
+}
+
+// askForReferences that the pod makes because the spec does.
+func (s *State) askForReferences() {
+	for _, ref := range s.srv.References() {
+		if ref.IsSecret() {
+			s.askForSecret(ref.Name)
+
+			continue
+		}
+		namespace := s.srv.Namespace
+		if !ref.Namespaced() {
+			namespace = ""
+		}
+		name := strings.ToLower(ref.Kind) + "/" + ref.Name
+		s.referred[name] = s.ask(name, ref.APIVersion, ref.Kind, namespace, ref.Name)
+	}
+	for _, volume := range []string{VolumeLDAPCA, VolumeKeytab, VolumeKrb5Conf, VolumeMachineKeytab} {
+		if secret, _ := RunningFiles(s.objects[server.KeyStatefulSet], volume); secret != "" {
+			s.askForSecret(secret)
+		}
 	}
 }
 

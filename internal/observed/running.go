@@ -13,6 +13,14 @@ const (
 	ContainerName     = "dittofs"
 	WaitContainerName = "wait-for-postgres"
 
+	// VolumeLDAPCA and the next are volumes of files whose paths the server
+	// stores in its database when it first starts with them (dittofs v0.29.0
+	// cmd/dfs/commands/start.go).
+	VolumeLDAPCA        = "ldap-ca"
+	VolumeKeytab        = "kerberos-keytab"
+	VolumeKrb5Conf      = "kerberos-krb5"
+	VolumeMachineKeytab = "kerberos-machine-keytab"
+
 	EnvAdminPassword = "DITTOFS_ADMIN_INITIAL_PASSWORD"
 	EnvPostgresHost  = "DITTOFS_DATABASE_POSTGRES_HOST"
 )
@@ -105,6 +113,23 @@ func RunningAdminSecret(sts Object) string {
 // RunningAdminPassword is the environment variable of a live server that holds
 // the administrator's first password.
 func RunningAdminPassword(sts Object) Object { return serverEnv(sts, EnvAdminPassword) }
+
+// RunningTLS tells that the REST API of a live server speaks TLS, as its probes
+// do; where clients need a certificate, they only look at the port.
+func RunningTLS(sts Object) bool {
+	probe := []string{"readinessProbe", "httpGet", "scheme"}
+	c := sts.Item(ContainerName, "spec", "template", "spec", "containers")
+
+	return c.Text(probe...) == "HTTPS" || c.Raw("readinessProbe", "tcpSocket") != nil
+}
+
+// RunningFiles are what a live server's pod mounts as a volume of a name: a
+// Secret, and the keys that become files.
+func RunningFiles(sts Object, volume string) (secret string, items []Object) {
+	v := sts.Item(volume, "spec", "template", "spec", "volumes")
+
+	return v.Text("secret", "secretName"), v.Items("secret", "items")
+}
 
 func serverEnv(sts Object, name string) Object {
 	return sts.Item(ContainerName, "spec", "template", "spec", "containers").Item(name, "env")

@@ -18,8 +18,10 @@ func (s Secret) Value(key string) (value string, ok bool) {
 	return SecretValue(s.Object, key)
 }
 
-// Has a key in its data, be the value empty.
-func (s Secret) Has(key string) bool { return slices.Contains(s.Keys("data"), key) }
+// HasKey tells whether a Secret or ConfigMap has a key, be its value empty.
+func HasKey(o Object, key string) bool {
+	return slices.Contains(o.Keys("data"), key) || slices.Contains(o.Keys("binaryData"), key)
+}
 
 // SecretValue is the value of a key of a Secret's data. It is not ok if there
 // is none, if it is empty, or if it cannot be read.

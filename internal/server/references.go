@@ -2,6 +2,7 @@ package server
 
 import (
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -10,14 +11,25 @@ import (
 	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
 )
 
-// A Reference is to one key of a Secret that the server's pod needs because the
-// spec names it. Those of the token key, the administrator's password and the
-// database have rules of their own (R4, R11) and are not among them.
+// Kinds that a server's pod can refer to, beside Secrets.
+const (
+	kindConfigMap      = "ConfigMap"
+	kindClaim          = "PersistentVolumeClaim"
+	kindServiceAccount = "ServiceAccount"
+	kindPriorityClass  = "PriorityClass"
+)
+
+// A Reference is to an object that the server's pod needs because the spec
+// names it, or to one key in its data. Those of the token key, the
+// administrator's password and the database have rules of their own (R4, R11)
+// and are not among them.
 type Reference struct {
-	// Path of the field that names the Secret, like spec.metrics.bearerTokenSecret.
+	// Path of the field that names the object, like spec.metrics.bearerTokenSecret.
 	Path string
-	// Secret and Key in its data; an empty key stands for the Secret alone.
-	Secret, Key string
+	// APIVersion, Kind and Name of the object.
+	APIVersion, Kind, Name string
+	// Key in the object's data; if it is empty the object alone is needed.
+	Key string
 	// Effective names the value in the hash that rolls the pod; empty if a
 	// restart would make nothing effective (R3).
 	Effective string
@@ -29,11 +41,13 @@ type Reference struct {
 	Restore bool
 }
 
-// References to Secrets, in the order of the spec's fields.
+// References of the pod, in the order of the spec's fields.
 func (s *Server) References() []Reference {
 	var refs []Reference
 	one := func(path, secret, key, effective string) {
-		refs = append(refs, Reference{Path: path, Secret: secret, Key: key, Effective: effective})
+		ref := SecretReference(path, secret)
+		ref.Key, ref.Effective = key, effective
+		refs = append(refs, ref)
 	}
 	key := func(path string, ref *v1alpha1.SecretKeyRef, effective string) {
 		if ref != nil {
@@ -76,36 +90,95 @@ func (s *Server) References() []Reference {
 	return append(refs, s.podReferences()...)
 }
 
+// Namespaced tells that the object lives in the server's namespace.
+func (r Reference) Namespaced() bool { return r.Kind != kindPriorityClass }
+
+// IsSecret tells that the object is a Secret.
+func (r Reference) IsSecret() bool { return r.Kind == kindSecret }
+
+// SecretReference is to a Secret that the field at a path names.
+func SecretReference(path, name string) Reference {
+	return Reference{Path: path, APIVersion: "v1", Kind: kindSecret, Name: name}
+}
+
 // podReferences are those in what a person adds to the pod.
 func (s *Server) podReferences() []Reference {
 	var refs []Reference
-	for i, env := range s.Spec.Pod.ExtraEnv {
-		if env.ValueFrom == nil || env.ValueFrom.SecretKeyRef == nil {
-			continue
-		}
-		ref := env.ValueFrom.SecretKeyRef
-		refs = append(refs, Reference{
-			Path: field.NewPath("spec", "pod", "extraEnv").Index(i).String(), Secret: ref.Name, Key: ref.Key,
-			Effective: "env/" + env.Name, Optional: ptr.Deref(ref.Optional, false), Verbatim: true,
-		})
+	pod, path := s.Spec.Pod, field.NewPath("spec", "pod")
+	if pod.ServiceAccountName != "" {
+		refs = append(refs, added(path.Child("serviceAccountName"), kindServiceAccount, pod.ServiceAccountName))
 	}
-	for i, v := range s.Spec.Pod.ExtraVolumes {
-		path := field.NewPath("spec", "pod", "extraVolumes").Index(i).String()
-		if v.CSI != nil && v.CSI.NodePublishSecretRef != nil {
-			refs = append(refs, Reference{Path: path, Secret: v.CSI.NodePublishSecretRef.Name})
-		}
-		if v.Secret == nil {
-			continue
-		}
-		// The kubelet brings a new value to the files of a running pod.
-		file := Reference{Path: path, Secret: v.Secret.SecretName, Optional: ptr.Deref(v.Secret.Optional, false), Verbatim: true}
-		if len(v.Secret.Items) == 0 {
-			refs = append(refs, file)
-		}
-		for _, item := range v.Secret.Items {
-			file.Key = item.Key
-			refs = append(refs, file)
-		}
+	// Those of the system are always there.
+	if name := pod.PriorityClassName; name != "" && !strings.HasPrefix(name, "system-") {
+		class := added(path.Child("priorityClassName"), kindPriorityClass, name)
+		class.APIVersion = "scheduling.k8s.io/v1"
+		refs = append(refs, class)
+	}
+	for i, env := range pod.ExtraEnv {
+		refs = append(refs, envReferences(path.Child("extraEnv").Index(i), env)...)
+	}
+	for i, v := range pod.ExtraVolumes {
+		refs = append(refs, s.volumeReferences(path.Child("extraVolumes").Index(i), v)...)
+	}
+
+	return refs
+}
+
+// added is what a person has the pod refer to.
+func added(at *field.Path, kind, name string) Reference {
+	return Reference{Path: at.String(), APIVersion: "v1", Kind: kind, Name: name, Verbatim: true}
+}
+
+// envReferences of a variable. It has a value as long as its container runs.
+func envReferences(at *field.Path, env corev1.EnvVar) []Reference {
+	from := env.ValueFrom
+	switch {
+	case from == nil:
+		return nil
+	case from.SecretKeyRef != nil:
+		ref := added(at, kindSecret, from.SecretKeyRef.Name)
+		ref.Key, ref.Effective, ref.Optional = from.SecretKeyRef.Key, "env/"+env.Name, ptr.Deref(from.SecretKeyRef.Optional, false)
+
+		return []Reference{ref}
+	case from.ConfigMapKeyRef != nil:
+		ref := added(at, kindConfigMap, from.ConfigMapKeyRef.Name)
+		ref.Key, ref.Optional = from.ConfigMapKeyRef.Key, ptr.Deref(from.ConfigMapKeyRef.Optional, false)
+
+		return []Reference{ref}
+	}
+
+	return nil
+}
+
+// volumeReferences of a volume. The kubelet brings new values to the files of a
+// running pod. The server's own claims come with its pod.
+func (s *Server) volumeReferences(at *field.Path, v v1alpha1.ExtraVolume) []Reference {
+	own := []string{s.ClaimName(ClaimControlPlane), s.ClaimName(ClaimMetadata), s.ClaimName(ClaimContent)}
+	switch {
+	case v.Secret != nil:
+		return fileReferences(added(at, kindSecret, v.Secret.SecretName), v.Secret.Items, v.Secret.Optional)
+	case v.ConfigMap != nil:
+		return fileReferences(added(at, kindConfigMap, v.ConfigMap.Name), v.ConfigMap.Items, v.ConfigMap.Optional)
+	case v.PersistentVolumeClaim != nil && !slices.Contains(own, v.PersistentVolumeClaim.ClaimName):
+		return []Reference{added(at, kindClaim, v.PersistentVolumeClaim.ClaimName)}
+	case v.CSI != nil && v.CSI.NodePublishSecretRef != nil:
+		return []Reference{added(at, kindSecret, v.CSI.NodePublishSecretRef.Name)}
+	}
+
+	return nil
+}
+
+// fileReferences are to the keys that become files, or to the object alone if
+// all of them do.
+func fileReferences(ref Reference, items []corev1.KeyToPath, optional *bool) []Reference {
+	ref.Optional = ptr.Deref(optional, false)
+	if len(items) == 0 {
+		return []Reference{ref}
+	}
+	refs := make([]Reference, 0, len(items))
+	for _, item := range items {
+		ref.Key = item.Key
+		refs = append(refs, ref)
 	}
 
 	return refs
@@ -121,7 +194,9 @@ func (s *Server) BackupCredentials() []Reference {
 	var refs []Reference
 	add := func(path *field.Path, ref *v1alpha1.LocalSecretRef, restore bool) {
 		if ref != nil {
-			refs = append(refs, Reference{Path: path.Child("credentialsSecretRef").String(), Secret: ref.Name, Restore: restore})
+			credentials := SecretReference(path.Child("credentialsSecretRef").String(), ref.Name)
+			credentials.Restore = restore
+			refs = append(refs, credentials)
 		}
 	}
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/utils/ptr"
 
 	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
 )
@@ -32,7 +32,7 @@ func (s *Server) validate() error {
 		s.validateIdentity(spec.Child("identity")),
 		s.validateNetwork(spec),
 		s.validateMetrics(spec.Child("metrics")),
-		validateConfig(spec.Child("config"), s.Spec.Config),
+		validateConfig(spec.Child("config"), s.Spec.Config, *s.Spec.TerminationGracePeriodSeconds),
 		s.validateServer(spec),
 		s.validatePod(spec.Child("pod")),
 		s.validatePercona(spec.Child("percona")),
@@ -53,7 +53,7 @@ func (s *Server) validateNames() field.ErrorList {
 		errs = append(errs, field.Invalid(name, s.Name, msg+"; choose another name"))
 	}
 	if len(s.Name) > maxNameLength {
-		errs = append(errs, field.TooLong(name, s.Name, maxNameLength))
+		errs = append(errs, field.Invalid(name, s.Name, fmt.Sprintf("must have at most %d characters, so that every name that is derived from it fits; choose a shorter name", maxNameLength)))
 	}
 	if strings.HasSuffix(s.Name, "-postgres") {
 		errs = append(errs, field.Invalid(name, s.Name, "must not end in -postgres, which is how database clusters are named; choose another name"))
@@ -98,41 +98,11 @@ func (s *Server) validateServer(spec *field.Path) field.ErrorList {
 	errs = append(errs, validateEnum(spec.Child("logging", "level"), s.Spec.Logging.Level, "DEBUG", "INFO", "WARN", "ERROR")...)
 	errs = append(errs, validateEnum(spec.Child("logging", "format"), s.Spec.Logging.Format, "text", "json")...)
 	errs = append(errs, validateResources(spec.Child("resources"), s.Spec.Resources)...)
+	if r := s.Spec.Resources; r != nil && len(r.Claims) > 0 {
+		errs = append(errs, field.Forbidden(spec.Child("resources", "claims"), "the server's pod claims no devices: remove it"))
+	}
 
 	return append(errs, s.validateSecurity(spec)...)
-}
-
-// validateSecurity checks words in the security contexts. Whether they pass is
-// up to the platform's Pod Security level (R13).
-func (s *Server) validateSecurity(spec *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	if c := s.Spec.SecurityContext; c != nil {
-		p := spec.Child("securityContext")
-		errs = append(errs, validateProfiles(p, c.SeccompProfile, c.AppArmorProfile)...)
-		errs = append(errs, validateOptionalEnum(p.Child("procMount"), ptr.Deref(c.ProcMount, ""), corev1.DefaultProcMount, corev1.UnmaskedProcMount)...)
-	}
-	if c := s.Spec.PodSecurityContext; c != nil {
-		p := spec.Child("podSecurityContext")
-		errs = append(errs, validateProfiles(p, c.SeccompProfile, c.AppArmorProfile)...)
-		errs = append(errs, validateOptionalEnum(p.Child("fsGroupChangePolicy"), ptr.Deref(c.FSGroupChangePolicy, ""), corev1.FSGroupChangeOnRootMismatch, corev1.FSGroupChangeAlways)...)
-		errs = append(errs, validateOptionalEnum(p.Child("supplementalGroupsPolicy"), ptr.Deref(c.SupplementalGroupsPolicy, ""), corev1.SupplementalGroupsPolicyMerge, corev1.SupplementalGroupsPolicyStrict)...)
-		errs = append(errs, validateOptionalEnum(p.Child("seLinuxChangePolicy"), ptr.Deref(c.SELinuxChangePolicy, ""), corev1.SELinuxChangePolicyRecursive, corev1.SELinuxChangePolicyMountOption)...)
-		errs = append(errs, validateUnique(p.Child("sysctls"), c.Sysctls, func(s corev1.Sysctl) string { return s.Name })...)
-	}
-
-	return errs
-}
-
-func validateProfiles(p *field.Path, seccomp *corev1.SeccompProfile, apparmor *corev1.AppArmorProfile) field.ErrorList {
-	var errs field.ErrorList
-	if seccomp != nil {
-		errs = append(errs, validateEnum(p.Child("seccompProfile", "type"), seccomp.Type, corev1.SeccompProfileTypeLocalhost, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined)...)
-	}
-	if apparmor != nil {
-		errs = append(errs, validateEnum(p.Child("appArmorProfile", "type"), apparmor.Type, corev1.AppArmorProfileTypeLocalhost, corev1.AppArmorProfileTypeRuntimeDefault, corev1.AppArmorProfileTypeUnconfined)...)
-	}
-
-	return errs
 }
 
 // validateSnapshotPolicies refuses what the server cannot be told.
@@ -179,35 +149,6 @@ func validateSize(p *field.Path, size string) field.ErrorList {
 	}
 
 	return nil
-}
-
-// validateResources refuses what would make every pod with them invalid.
-func validateResources(p *field.Path, r *corev1.ResourceRequirements) field.ErrorList {
-	if r == nil {
-		return nil
-	}
-	errs := validateQuantities(p.Child("requests"), r.Requests)
-	errs = append(errs, validateQuantities(p.Child("limits"), r.Limits)...)
-	for name, limit := range r.Limits {
-		if request, ok := r.Requests[name]; ok && request.Cmp(limit) > 0 {
-			errs = append(errs, field.Invalid(p.Child("requests").Key(string(name)), request.String(), "must not be more than the limit "+limit.String()))
-		}
-	}
-
-	errs = sorted(errs)
-
-	return append(errs, validateUnique(p.Child("claims"), r.Claims, func(c corev1.ResourceClaim) string { return c.Name })...)
-}
-
-func validateQuantities(p *field.Path, list corev1.ResourceList) field.ErrorList {
-	var errs field.ErrorList
-	for name, q := range list {
-		if q.Sign() < 0 {
-			errs = append(errs, field.Invalid(p.Key(string(name)), q.String(), "must not be negative"))
-		}
-	}
-
-	return errs
 }
 
 func validateDuration(p *field.Path, value string) field.ErrorList {

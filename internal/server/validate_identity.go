@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
+	"github.com/dittofs/function-dittoserver/internal/redact"
 )
 
 // What the server takes (dittofs v0.29.0 pkg/identity/ldap/config.go,
@@ -56,9 +57,9 @@ func validateLDAP(p *field.Path, ldap v1alpha1.LDAPSpec) field.ErrorList {
 	case u == "":
 		errs = append(errs, field.Required(p.Child("url"), "LDAP needs the URL of a directory, like ldaps://dc.example.org:636"))
 	case !ldapURL.MatchString(u):
-		errs = append(errs, field.Invalid(p.Child("url"), u, "must be the URL of a directory, like ldaps://dc.example.org:636"))
+		errs = append(errs, field.Invalid(p.Child("url"), redact.Bad("url", u), "must be the URL of a directory, like ldaps://dc.example.org:636"))
 	case strings.HasPrefix(u, "ldap://") && !ldap.StartTLS && !ldap.AllowPlaintext:
-		errs = append(errs, field.Invalid(p.Child("url"), u, "sends the bind password in clear text: use ldaps://, or set startTLS or, if you must, allowPlaintext"))
+		errs = append(errs, field.Invalid(p.Child("url"), redact.Bad("url", u), "sends the bind password in clear text: use ldaps://, or set startTLS or, if you must, allowPlaintext"))
 	}
 	if ldap.BindPasswordSecretRef == nil {
 		errs = append(errs, field.Required(p.Child("bindPasswordSecretRef"), "LDAP needs the password of bindDN, the server does not start without: name the Secret and its key"))

@@ -73,6 +73,7 @@ func validateSpread(p *field.Path, constraints []corev1.TopologySpreadConstraint
 		errs = append(errs, validateEnum(at.Child("whenUnsatisfiable"), c.WhenUnsatisfiable, corev1.DoNotSchedule, corev1.ScheduleAnyway)...)
 		errs = append(errs, validateSelector(at.Child("labelSelector"), c.LabelSelector)...)
 		errs = append(errs, validateLabelKeys(at.Child("matchLabelKeys"), c.MatchLabelKeys, c.LabelSelector)...)
+		errs = append(errs, validateMatchedKeys(at.Child("matchLabelKeys"), c.MatchLabelKeys, c.LabelSelector, nil)...)
 		if c.MaxSkew < 1 {
 			errs = append(errs, field.Invalid(at.Child("maxSkew"), c.MaxSkew, "must be at least 1"))
 		}
@@ -173,6 +174,7 @@ func validatePodTerm(p *field.Path, term corev1.PodAffinityTerm) field.ErrorList
 	errs = append(errs, validateSelector(p.Child("labelSelector"), term.LabelSelector)...)
 	errs = append(errs, validateSelector(p.Child("namespaceSelector"), term.NamespaceSelector)...)
 	errs = append(errs, validateLabelKeys(p.Child("matchLabelKeys"), term.MatchLabelKeys, term.LabelSelector)...)
+	errs = append(errs, validateMatchedKeys(p.Child("matchLabelKeys"), term.MatchLabelKeys, term.LabelSelector, term.MismatchLabelKeys)...)
 	errs = append(errs, validateLabelKeys(p.Child("mismatchLabelKeys"), term.MismatchLabelKeys, term.LabelSelector)...)
 	for i, namespace := range term.Namespaces {
 		errs = append(errs, invalid(p.Child("namespaces").Index(i), namespace, validation.IsDNS1123Label(namespace))...)
@@ -191,6 +193,24 @@ func validateLabelKeys(p *field.Path, keys []string, selector *metav1.LabelSelec
 		errs = append(errs, metav1validation.ValidateLabelName(key, p.Index(i))...)
 		if slices.Contains(keys[:i], key) {
 			errs = append(errs, field.Duplicate(p.Index(i), key))
+		}
+	}
+
+	return errs
+}
+
+// validateMatchedKeys refuses a key that is asked about twice: the pod's own
+// value is added to the selector when the pod is made.
+func validateMatchedKeys(p *field.Path, keys []string, selector *metav1.LabelSelector, mismatched []string) field.ErrorList {
+	var errs field.ErrorList
+	for i, key := range keys {
+		asked := slices.Contains(mismatched, key)
+		if selector != nil {
+			_, labelled := selector.MatchLabels[key]
+			asked = asked || labelled || slices.ContainsFunc(selector.MatchExpressions, func(r metav1.LabelSelectorRequirement) bool { return r.Key == key })
+		}
+		if asked {
+			errs = append(errs, field.Forbidden(p.Index(i), key+" is in labelSelector or mismatchLabelKeys as well: remove it there or here"))
 		}
 	}
 

@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -16,18 +15,13 @@ import (
 // ownPrefix of labels, annotations and their like that are the function's own.
 const ownPrefix = "dittofs.io/"
 
-// ownVariables are the prefixes of environment variables that fields of the
-// spec lead to. The server reads every setting from one (R10).
+// ownVariables are the prefixes of environment variables that belong to the
+// function: the server reads every setting from one, and what is in the
+// environment wins over the file (R10).
 var ownVariables = []string{ //nolint:gochecknoglobals // A constant in all but syntax.
 	"DITTOFS_ADMIN_", "DITTOFS_CONTROLPLANE_", "DITTOFS_DATABASE_", "DITTOFS_KERBEROS_",
 	"DITTOFS_LDAP_", "DITTOFS_LOGGING_", "DITTOFS_METRICS_",
 }
-
-// fieldPath of the pod's own fields that an environment variable can have.
-var fieldPath = regexp.MustCompile(`^(metadata\.(name|namespace|uid|(labels|annotations)\['[^']+'\])|spec\.(nodeName|serviceAccountName)|status\.(hostIPs?|podIPs?))$`)
-
-// containerResource that an environment variable can have.
-var containerResource = regexp.MustCompile(`^(limits|requests)\.(cpu|memory|ephemeral-storage|hugepages-[A-Za-z0-9]+)$`)
 
 // validatePod checks what a person adds to the server's pod.
 func (s *Server) validatePod(p *field.Path) field.ErrorList {
@@ -55,6 +49,7 @@ func (s *Server) validatePodMetadata(p *field.Path) field.ErrorList {
 	labels, annotations := s.Spec.Pod.Labels, s.Spec.Pod.Annotations
 	errs := validateLabels(p.Child("labels"), labels)
 	errs = append(errs, validateAnnotations(p.Child("annotations"), annotations)...)
+	errs = append(errs, s.validateKubernetesAnnotations(p.Child("annotations"), annotations)...)
 
 	own := s.Labels("server")
 	for _, name := range sortedKeys(labels) {
@@ -72,12 +67,17 @@ func (s *Server) validatePodMetadata(p *field.Path) field.ErrorList {
 }
 
 func validateEnv(p *field.Path, env []corev1.EnvVar) field.ErrorList {
-	errs := validateUnique(p, env, func(v corev1.EnvVar) string { return v.Name })
+	errs := validateUnique(p, env, variableName)
 	for i, v := range env {
 		at := p.Index(i)
+		if v.Name != variableName(v) {
+			errs = append(errs, field.Invalid(at.Child("name"), field.OmitValueType{}, "must be a name without '=': what comes after it belongs into value, or better into a Secret that valueFrom refers to"))
+
+			continue
+		}
 		errs = append(errs, invalid(at.Child("name"), v.Name, validation.IsEnvVarName(v.Name))...)
 		if isOwnVariable(v.Name) {
-			errs = append(errs, field.Forbidden(at.Child("name"), v.Name+" belongs to a field of the spec (database, controlPlane, identity, metrics, logging, percona): set that field instead"))
+			errs = append(errs, field.Forbidden(at.Child("name"), v.Name+" belongs to the function and cannot be set here: where a field says the same (in database, controlPlane, identity, metrics, logging or percona), set that field instead, else remove the variable"))
 		}
 		if v.ValueFrom == nil {
 			continue
@@ -91,7 +91,14 @@ func validateEnv(p *field.Path, env []corev1.EnvVar) field.ErrorList {
 	return errs
 }
 
-// isOwnVariable tells which variables fields of the spec lead to.
+// variableName that may be shown: people write NAME=value for one.
+func variableName(v corev1.EnvVar) string {
+	name, _, _ := strings.Cut(v.Name, "=")
+
+	return name
+}
+
+// isOwnVariable tells which variables belong to the function.
 func isOwnVariable(name string) bool {
 	return name == "DATABASE_URL" ||
 		slices.ContainsFunc(ownVariables, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
@@ -111,18 +118,11 @@ func validateEnvSource(p *field.Path, from *corev1.EnvVarSource) field.ErrorList
 	}
 	if ref := from.FieldRef; ref != nil {
 		sources++
-		if !fieldPath.MatchString(ref.FieldPath) {
-			errs = append(errs, field.Invalid(p.Child("fieldRef", "fieldPath"), ref.FieldPath, "must be a field that a pod can know of itself, like metadata.name, metadata.labels['app'], spec.nodeName or status.podIP"))
-		}
+		errs = append(errs, validateFieldRef(p.Child("fieldRef"), ref)...)
 	}
 	if ref := from.ResourceFieldRef; ref != nil {
 		sources++
-		if !containerResource.MatchString(ref.Resource) {
-			errs = append(errs, field.Invalid(p.Child("resourceFieldRef", "resource"), ref.Resource, "must be a resource of the container, like limits.cpu or requests.memory"))
-		}
-		if ref.Divisor.Sign() < 0 {
-			errs = append(errs, field.Invalid(p.Child("resourceFieldRef", "divisor"), ref.Divisor.String(), "must not be negative"))
-		}
+		errs = append(errs, validateResourceFieldRef(p.Child("resourceFieldRef"), ref)...)
 	}
 	if from.FileKeyRef != nil {
 		errs = append(errs, field.Forbidden(p.Child("fileKeyRef"), "no container of the pod could write the file: use secretKeyRef or configMapKeyRef"))

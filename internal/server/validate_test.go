@@ -86,38 +86,48 @@ func TestValidateConfig(t *testing.T) {
 			reason: "Settings that have no field, at any depth.",
 			config: `{gc: {interval: 1h}, controlplane: {read_timeout: 5s, idle_timeout: 1m}, shutdown_timeout: 20s, snapshot: null, blockstore: {local: [{path: /a}]}}`,
 		},
+		"TimeoutWithoutUnit": {
+			reason: "The server takes a bare number for nanoseconds, and cuts every connection.",
+			config: `{shutdown_timeout: 30}`,
+			want:   []string{`spec.config.shutdown_timeout: Invalid value: 30: must be a duration greater than zero with units, like 30s`},
+		},
+		"TimeoutBeyondTheGracePeriod": {
+			reason: "The kubelet would kill the server while it writes.",
+			config: `{shutdown_timeout: 2m}`,
+			want:   []string{`spec.config.shutdown_timeout: Invalid value: "2m": the server would be killed before it has ended: set spec.terminationGracePeriodSeconds to 370 or more, or choose a shorter time`},
+		},
 		"Text": {
 			reason: "A file has settings.",
 			config: `"gc: {}"`,
-			want:   []string{`spec.config: Invalid value: "\"gc: {}\"": must be an object, like the server's config.yaml`},
+			want:   []string{`spec.config: Invalid value: must be an object, like the server's config.yaml`},
 		},
 		"List": {
 			reason: "A list has no names.",
 			config: `[gc]`,
-			want:   []string{`spec.config: Invalid value: "[\"gc\"]": must be an object, like the server's config.yaml`},
+			want:   []string{`spec.config: Invalid value: must be an object, like the server's config.yaml`},
 		},
 		"Fields": {
 			reason: "Two places for one setting would be a guess which one holds.",
 			config: `{database: {type: sqlite}, admin: {}, ldap: null, kerberos: {}, metrics: {}, logging: {}, controlplane: {host: a, port: 1, jwt: {}, tls: {}, read_timeout: 5s}}`,
 			want: []string{
-				`spec.config.admin: Forbidden: this setting has a field of its own: set spec.identity.admin`,
-				`spec.config.controlplane.host: Forbidden: this setting has a field of its own: the server listens on all addresses of its pod: remove it`,
-				`spec.config.controlplane.jwt: Forbidden: this setting has a field of its own: set spec.identity.jwt`,
-				`spec.config.controlplane.port: Forbidden: this setting has a field of its own: set spec.controlPlane.port`,
-				`spec.config.controlplane.tls: Forbidden: this setting has a field of its own: set spec.controlPlane.certSecretName and clientCASecretName`,
-				`spec.config.database: Forbidden: this setting has a field of its own: set spec.database or spec.percona`,
-				`spec.config.kerberos: Forbidden: this setting has a field of its own: set spec.identity.kerberos`,
-				`spec.config.ldap: Forbidden: this setting has a field of its own: set spec.identity.ldap`,
-				`spec.config.logging: Forbidden: this setting has a field of its own: set spec.logging`,
-				`spec.config.metrics: Forbidden: this setting has a field of its own: set spec.metrics`,
+				`spec.config.admin: Forbidden: this setting belongs to the function and cannot be set here: set spec.identity.admin, and remove what has no field there`,
+				`spec.config.controlplane.host: Forbidden: this setting belongs to the function and cannot be set here: the server listens on all addresses of its pod; remove it`,
+				`spec.config.controlplane.jwt: Forbidden: this setting belongs to the function and cannot be set here: set spec.identity.jwt, and remove what has no field there`,
+				`spec.config.controlplane.port: Forbidden: this setting belongs to the function and cannot be set here: set spec.controlPlane.port`,
+				`spec.config.controlplane.tls: Forbidden: this setting belongs to the function and cannot be set here: set spec.controlPlane.certSecretName and clientCASecretName, and remove what has no field there`,
+				`spec.config.database: Forbidden: this setting belongs to the function and cannot be set here: set spec.database or spec.percona, and remove what has no field there`,
+				`spec.config.kerberos: Forbidden: this setting belongs to the function and cannot be set here: set spec.identity.kerberos, and remove what has no field there`,
+				`spec.config.ldap: Forbidden: this setting belongs to the function and cannot be set here: set spec.identity.ldap, and remove what has no field there`,
+				`spec.config.logging: Forbidden: this setting belongs to the function and cannot be set here: set spec.logging, and remove what has no field there`,
+				`spec.config.metrics: Forbidden: this setting belongs to the function and cannot be set here: set spec.metrics, and remove what has no field there`,
 			},
 		},
 		"FieldsInCapitals": {
 			reason: "The server's loader does not tell upper and lower case apart.",
 			config: `{DataBase: {type: sqlite}, controlplane: {Port: 1}}`,
 			want: []string{
-				`spec.config.DataBase: Forbidden: this setting has a field of its own: set spec.database or spec.percona`,
-				`spec.config.controlplane.Port: Forbidden: this setting has a field of its own: set spec.controlPlane.port`,
+				`spec.config.DataBase: Forbidden: this setting belongs to the function and cannot be set here: set spec.database or spec.percona, and remove what has no field there`,
+				`spec.config.controlplane.Port: Forbidden: this setting belongs to the function and cannot be set here: set spec.controlPlane.port`,
 			},
 		},
 		"Dots": {
@@ -155,7 +165,7 @@ func TestValidateConfig(t *testing.T) {
 		"NoControlPlane": {
 			reason: "The port would be gone, and with it every probe.",
 			config: `{controlplane: null}`,
-			want:   []string{`spec.config.controlplane: Invalid value: null: must be an object: what the function says in it would be lost`},
+			want:   []string{`spec.config.controlplane: Invalid value: must be an object: what the function says in it would be lost`},
 		},
 	}
 	for name, tc := range cases {
@@ -169,7 +179,7 @@ func TestValidateConfig(t *testing.T) {
 
 func TestValidatePod(t *testing.T) {
 	const (
-		field     = ` belongs to a field of the spec (database, controlPlane, identity, metrics, logging, percona): set that field instead`
+		field     = ` belongs to the function and cannot be set here: where a field says the same (in database, controlPlane, identity, metrics, logging or percona), set that field instead, else remove the variable`
 		oneValue  = `a value comes from exactly one source: configMapKeyRef, secretKeyRef, fieldRef or resourceFieldRef`
 		inside    = `must be a path inside the volume, without '/' at its beginning and without '..'`
 		below     = `must be an absolute path below /, without ':', '.' and '..', and without '/' at its end`
@@ -238,7 +248,6 @@ extraEnv:
 - {name: D, valueFrom: {resourceFieldRef: {resource: requests.memory}}}`,
 			want: []string{
 				`spec.pod.extraEnv[0].valueFrom.fieldRef.fieldPath: Invalid value: "spec.containers": must be a field that a pod can know of itself, like metadata.name, metadata.labels['app'], spec.nodeName or status.podIP`,
-				`spec.pod.extraEnv[1].valueFrom.resourceFieldRef.divisor: Invalid value: "-1": must not be negative`,
 				`spec.pod.extraEnv[1].valueFrom.resourceFieldRef.resource: Invalid value: "limits.gpu": must be a resource of the container, like limits.cpu or requests.memory`,
 			},
 		},
@@ -592,15 +601,15 @@ func TestValidatePercona(t *testing.T) {
 			want: []string{
 				`spec.percona.backup.repos: Forbidden: bucket is short for a first repository: set either bucket or repos, not both`,
 				`spec.percona.backup.repos[0].name: Unsupported value: "main": supported values: "repo1", "repo2", "repo3", "repo4"`,
-				`spec.percona.backup.repos[0].s3.bucket: Required value: backups are in a bucket`,
+				`spec.percona.backup.repos[0].s3.bucket: Required value: backups need somewhere to go: name a bucket`,
 				`spec.percona.backup.repos[1]: Invalid value: "0 places": a repository is in exactly one place: s3, gcs, azure or volume`,
 				`spec.percona.backup.repos[2]: Invalid value: "2 places": a repository is in exactly one place: s3, gcs, azure or volume`,
-				`spec.percona.backup.repos[2].credentialsSecretRef: Required value: Azure needs to know the storage account: name a Secret`,
+				`spec.percona.backup.repos[2].credentialsSecretRef: Required value: Azure needs to know the storage account: name a Secret with a key that ends in .conf, with repo2-azure-account, and repo2-azure-key or repo2-azure-key-type`,
 				`spec.percona.backup.repos[2].name: Duplicate value: "repo2"`,
 				`spec.percona.backup.repos[3].credentialsSecretRef: Forbidden: a volume needs no credentials: remove it`,
 				`spec.percona.backup.repos[3].fullSchedule: Invalid value: "daily": must be a cron expression of five fields, like 0 2 * * *: expected exactly 5 fields, found 1: [daily]`,
 				`spec.percona.backup.repos[3].incrSchedule: Invalid value: "@hourly": must be a cron expression of five fields, like 0 2 * * *: parser does not accept descriptors: @hourly`,
-				`spec.percona.backup.repos[3].retentionDays: Invalid value: 0: must be at least 1`,
+				`spec.percona.backup.repos[3].retentionDays: Invalid value: 0: must be 1 to 9999999`,
 				`spec.percona.backup.repos[3].volume.size: Invalid value: "0Gi": must be a quantity greater than zero, like 10Gi`,
 			},
 		},
@@ -608,14 +617,14 @@ func TestValidatePercona(t *testing.T) {
 			reason:  "One backup runs at a time, also if another repository's time is one that nobody chose.",
 			percona: `{backup: {enabled: true, repos: [{name: repo1, gcs: {bucket: a}, fullSchedule: "15  2 * * *", incrSchedule: "0 5 * * *"}, {name: repo2, gcs: {bucket: b}}, {name: repo3, gcs: {bucket: c}, incrSchedule: "0 5 * * *"}]}}`,
 			want: []string{
-				`spec.percona.backup.repos[1].fullSchedule: Invalid value: "15 2 * * *": must not fall together with spec.percona.backup.repos[0].fullSchedule: one backup runs at a time`,
-				`spec.percona.backup.repos[2].incrSchedule: Invalid value: "0 5 * * *": must not fall together with spec.percona.backup.repos[0].incrSchedule: one backup runs at a time`,
+				`spec.percona.backup.repos[0].fullSchedule: Invalid value: "15  2 * * *": must not start together with spec.percona.backup.repos[1].fullSchedule (15 2 * * * by default), for example on Sunday 1 January at 02:15 UTC: one backup runs at a time, so choose another minute, or leave out that hour`,
+				`spec.percona.backup.repos[2].incrSchedule: Invalid value: "0 5 * * *": must not start together with spec.percona.backup.repos[0].incrSchedule (0 5 * * *), for example on Sunday 1 January at 05:00 UTC: one backup runs at a time, so choose another minute, or leave out that hour`,
 			},
 		},
 		"FlatTogether": {
 			reason:  "The same of the flat fields, however the blanks are set.",
 			percona: `{backup: {enabled: true, bucket: a, incrSchedule: "0  2 * * *"}}`,
-			want:    []string{`spec.percona.backup.incrSchedule: Invalid value: "0  2 * * *": must not fall together with spec.percona.backup.fullSchedule: one backup runs at a time`},
+			want:    []string{`spec.percona.backup.incrSchedule: Invalid value: "0  2 * * *": must not start together with spec.percona.backup.fullSchedule (0 2 * * *), for example on Sunday 1 January at 02:00 UTC: one backup runs at a time, so choose another minute, or leave out that hour`},
 		},
 		"Restore": {
 			reason:  "From a repository, as it was at a time.",
@@ -712,7 +721,7 @@ func TestPolicy(t *testing.T) {
 			reason: "A cluster's spec has fields.",
 			spec:   `percona: {enabled: true, overrides: "pause: true"}`,
 			input:  `{policy: {allowPerconaOverrides: true}}`,
-			want:   []string{`spec.percona.overrides: Invalid value: "\"pause: true\"": must be an object, like the spec of a PerconaPGCluster`},
+			want:   []string{`spec.percona.overrides: Invalid value: must be an object, like the spec of a PerconaPGCluster`},
 		},
 	}
 	for name, tc := range cases {

@@ -72,7 +72,7 @@ func validateVolumeSource(p *field.Path, v v1alpha1.ExtraVolume) field.ErrorList
 	}
 	if src := v.CSI; src != nil {
 		sources++
-		errs = append(errs, required(p.Child("csi", "driver"), src.Driver, "say which driver makes the volume")...)
+		errs = append(errs, validateDriver(p.Child("csi", "driver"), src.Driver)...)
 		if src.NodePublishSecretRef != nil {
 			errs = append(errs, validateSecretName(p.Child("csi", "nodePublishSecretRef", "name"), src.NodePublishSecretRef.Name)...)
 		}
@@ -91,7 +91,7 @@ func validateFiles(p *field.Path, items []corev1.KeyToPath, mode *int32) field.E
 		at := p.Child("items").Index(i)
 		errs = append(errs, invalid(at.Child("key"), item.Key, validation.IsConfigMapKey(item.Key))...)
 		errs = append(errs, validateMode(at.Child("mode"), item.Mode)...)
-		if item.Path == "" || !isInside(item.Path) {
+		if item.Path == "" || !isInside(item.Path) || strings.HasPrefix(item.Path, "..") {
 			errs = append(errs, field.Invalid(at.Child("path"), item.Path, "must be a path inside the volume, without '/' at its beginning and without '..'"))
 		}
 	}

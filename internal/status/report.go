@@ -180,7 +180,7 @@ func (r *Report) ready(k server.Key) bool {
 // status of the XR: the fields that this function owns.
 func (r *Report) status() v1alpha1.DittoServerStatus {
 	sts := r.Seen.StatefulSet()
-	endpoints := dittofs.Endpoints(r.Server)
+	endpoints := dittofs.Endpoints(r.Server, r.Workload)
 	db := r.Database.Status
 
 	s := v1alpha1.DittoServerStatus{
@@ -240,7 +240,7 @@ func (r *Report) composite(rsp *fnv1.RunFunctionResponse) error {
 		if xr.ConnectionDetails == nil {
 			xr.ConnectionDetails = map[string][]byte{}
 		}
-		maps.Copy(xr.GetConnectionDetails(), dittofs.ConnectionDetails(r.Server, r.Credentials))
+		maps.Copy(xr.GetConnectionDetails(), dittofs.ConnectionDetails(r.Server, r.Credentials, r.Workload))
 	}
 	rsp.Desired = &fnv1.State{Composite: xr, Resources: rsp.GetDesired().GetResources()}
 

@@ -460,6 +460,12 @@ func (r *reconcile) desired(xr *Object, state *fnv1.State) (map[string]map[strin
 		if err := addController(md, xr); err != nil {
 			return nil, errors.Wrapf(err, "cannot render metadata of composed resource %q", name)
 		}
+		if text(md, "uid") != "" {
+			// It goes into the reference, and the XR's schema does not know it
+			// there (composition_functions.go UpdateResourceRefs): nothing is
+			// composed any more. Seen on a real control plane.
+			return nil, errors.Errorf("cannot update composed resource references: %s of %q: field not declared in schema", strings.Join(append(refsPath(xr), "uid"), "."), name)
+		}
 		desired[name] = content
 	}
 

@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -33,6 +34,8 @@ var (
 	GVKClaim         = corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim")
 	GVKStatefulSet   = appsv1.SchemeGroupVersion.WithKind("StatefulSet")
 	GVKNetworkPolicy = networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy")
+	GVKAccount       = corev1.SchemeGroupVersion.WithKind("ServiceAccount")
+	GVKPriority      = schedulingv1.SchemeGroupVersion.WithKind("PriorityClass")
 	GVKStorageClass  = storagev1.SchemeGroupVersion.WithKind("StorageClass")
 	GVKAPIService    = schema.GroupVersionKind{Group: "apiregistration.k8s.io", Version: "v1", Kind: "APIService"}
 	GVKCluster       = schema.GroupVersionKind{Group: "pgv2.percona.com", Version: "v2", Kind: "PerconaPGCluster"}
@@ -66,7 +69,7 @@ type kind struct {
 
 func newKinds(percona PerconaKind) (map[schema.GroupVersionKind]*kind, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, networkingv1.AddToScheme, storagev1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, networkingv1.AddToScheme, schedulingv1.AddToScheme, storagev1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, errors.Wrap(err, "cannot build the scheme of the core kinds")
 		}
@@ -87,6 +90,8 @@ func newKinds(percona PerconaKind) (map[schema.GroupVersionKind]*kind, error) {
 		{kind{gvk: GVKClaim, statusResource: true}, core},
 		{kind{gvk: GVKStatefulSet, statusResource: true, generation: true, fill: fillStatefulSet, judge: judgeStatefulSet}, core},
 		{kind{gvk: GVKNetworkPolicy, generation: true, fill: fillNetworkPolicy}, core},
+		{kind{gvk: GVKAccount}, core},
+		{kind{gvk: GVKPriority, cluster: true}, core},
 		{kind{gvk: GVKStorageClass, cluster: true}, core},
 		{kind{gvk: GVKAPIService, cluster: true}, deduced},
 		{kind{gvk: GVKMonitor, generation: true}, deduced},

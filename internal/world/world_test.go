@@ -512,8 +512,14 @@ func TestReconcileErrors(t *testing.T) {
 		},
 		"Conflict": {
 			reason:   "A conflict aborts, and only makes Crossplane try again.",
+			have:     []map[string]any{with(configMap("a", nil), map[string]any{"crossplane.io/composition-resource-name": "a"}, "metadata", "annotations")},
+			contents: map[string]map[string]any{"a": with(configMap("a", nil), "1", "metadata", "resourceVersion"), "b": configMap("b", nil)},
+			err:      "the object has been modified", left: []string{"a"},
+		},
+		"UID": {
+			reason:   "A uid ends up in the references, whose schema does not know it.",
 			contents: map[string]map[string]any{"a": with(configMap("a", nil), "dead", "metadata", "uid"), "b": configMap("b", nil)},
-			err:      "uid mismatch", left: nil,
+			err:      "field not declared in schema", synced: "False cannot update composed resource references", left: nil,
 		},
 		"Other": {
 			reason:   "Any other error aborts and is reported.",

@@ -210,7 +210,7 @@ func (c *comparison) leftItems(path string, mine, want []any) {
 
 func (c *comparison) leftover(path string, have any) {
 	if says(have) {
-		c.diffs = append(c.diffs, Difference{Path: "spec." + path, Have: text(have), Remedy: remedyOnCreate})
+		c.diffs = append(c.diffs, Difference{Path: "spec." + path, Have: shown(path, have), Remedy: remedyOnCreate})
 	}
 }
 
@@ -219,7 +219,7 @@ func (c *comparison) refuse(path string, want, have any, remedy string) {
 	if c.silent(path) || same(path, want, have) {
 		return
 	}
-	c.diffs = append(c.diffs, Difference{Path: "spec." + path, Want: text(want), Have: text(have), Refused: true, Remedy: remedy})
+	c.diffs = append(c.diffs, Difference{Path: "spec." + path, Want: shown(path, want), Have: shown(path, have), Refused: true, Remedy: remedy})
 }
 
 // offer notes a difference, if there is one, that the policy Always brings
@@ -228,5 +228,5 @@ func (c *comparison) offer(path string, want, have any) {
 	if c.silent(path) || same(path, want, have) {
 		return
 	}
-	c.diffs = append(c.diffs, Difference{Path: "spec." + path, Want: text(want), Have: text(have), Remedy: remedyOnCreate})
+	c.diffs = append(c.diffs, Difference{Path: "spec." + path, Want: shown(path, want), Have: shown(path, have), Remedy: remedyOnCreate})
 }

@@ -62,7 +62,7 @@ func highlyAvailable() *v1alpha1.DittoServer {
 		Overrides: overrides(`{
 			"metadata": {"annotations": {"team": "storage"}},
 			"instances": [{"name": "instance1", "minAvailable": 1}],
-			"backups": {"pgbackrest": {"global": {"compress-type": "zst", "repo1-s3-uri-style": null}, "repos": [{"name": "repo2", "schedules": {"differential": "0 12 * * *"}}]}}
+			"backups": {"pgbackrest": {"global": {"compress-type": "zst", "repo1-s3-uri-style": null}, "repos": [{"name": "repo2", "schedules": {"differential": "20 12 * * *"}}]}}
 		}`),
 	})
 }
@@ -152,17 +152,17 @@ backups:
     repos:
     - name: repo1
       s3: {bucket: backups, endpoint: "minio:9000", region: eu-north-1}
-      schedules: {full: 0 2 * * *, incremental: "0 0-1,3-23 * * *"}
+      schedules: {full: 0 2 * * *, incremental: "0 0-1,3-5,7-23 * * *"}
     - name: repo4
       volume:
         volumeClaimSpec:
           accessModes: [ReadWriteOnce]
           storageClassName: slow
           resources: {requests: {storage: 50Gi}}
-      schedules: {full: 0 6 * * 0, incremental: "45 0-5,7-23 * * *"}
+      schedules: {full: 0 6 * * 0, incremental: "45 0-1,3-5,7-23 * * *"}
     - name: repo2
       gcs: {bucket: g-backups}
-      schedules: {full: 15 2 * * *, incremental: "15 0-1,3-23 * * *", differential: 0 12 * * *}
+      schedules: {full: 15 2 * * *, incremental: "15 0-1,3-5,7-23 * * *", differential: 20 12 * * *}
     - name: repo3
       azure: {container: a-backups}
       schedules: {full: 30 2 * * *, incremental: 50 * * * *}

@@ -182,7 +182,7 @@ func (k keeper) keepCredentials() {
 
 // hold notes a difference that no policy brings about.
 func (c *comparison) hold(path string, want, have any, remedy string) {
-	c.diffs = append(c.diffs, Difference{Path: "spec." + path, Want: text(want), Have: text(have), Refused: true, Remedy: remedy})
+	c.diffs = append(c.diffs, Difference{Path: "spec." + path, Want: shown(path, want), Have: shown(path, have), Refused: true, Remedy: remedy})
 }
 
 // placeOf a repository, or "".

@@ -21,7 +21,8 @@ type Wanted struct {
 type Difference struct {
 	// Path in the PerconaPGCluster, like spec.instances[instance1].replicas.
 	Path string
-	// Want and Have are both values as text. Have is empty if it is absent.
+	// Want and Have are both values as text, without what may be a secret. Have
+	// is empty if it is absent.
 	Want, Have string
 	// Refused tells that no updatePolicy brings it about.
 	Refused bool

@@ -8,9 +8,12 @@ import (
 	"strings"
 
 	pgv2 "github.com/percona/percona-postgresql-operator/v2/pkg/apis/pgv2.percona.com/v2"
+	crunchy "github.com/percona/percona-postgresql-operator/v2/pkg/apis/postgres-operator.crunchydata.com/v1beta1"
+	"github.com/robfig/cron/v3"
 	"k8s.io/apimachinery/pkg/runtime"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
 )
@@ -19,7 +22,7 @@ import (
 // path in the PerconaPGCluster's spec, like backups.pgbackrest.image. What it
 // sets is nobody's default.
 func Overrides(ds *v1alpha1.DittoServer, path string) bool {
-	patch, err := patchOf(ds.Spec.Percona.Overrides)
+	patch, err := Patch(ds.Spec.Percona)
 	if err != nil {
 		return false
 	}
@@ -32,11 +35,14 @@ func Overrides(ds *v1alpha1.DittoServer, path string) bool {
 // override returns a spec with spec.percona.overrides merged into it: a JSON
 // merge patch (RFC 7396), except that items of lists that have names are merged
 // by them.
-func override(spec pgv2.PerconaPGClusterSpec, overrides *runtime.RawExtension) (pgv2.PerconaPGClusterSpec, error) {
+func override(spec pgv2.PerconaPGClusterSpec, p v1alpha1.PerconaSpec) (pgv2.PerconaPGClusterSpec, error) {
 	path := perconaPath("overrides")
-	patch, err := patchOf(overrides)
-	if err != nil || len(patch) == 0 {
-		return spec, err
+	patch, invalid := Patch(p)
+	if invalid != nil {
+		return spec, invalid
+	}
+	if len(patch) == 0 {
+		return spec, nil
 	}
 	if err := refuse(path, "", patch); err != nil {
 		return spec, err
@@ -52,7 +58,7 @@ func override(spec pgv2.PerconaPGClusterSpec, overrides *runtime.RawExtension) (
 	}
 	out, err := decode(merged)
 	if err != nil {
-		at, value := culprit(path, "", patch, func(v any) bool {
+		at := culprit(path, "", patch, func(v any) bool {
 			patch, _ := v.(map[string]any)
 			merged, err := mergePatch(path, "", base, patch)
 			if err == nil {
@@ -60,14 +66,18 @@ func override(spec pgv2.PerconaPGClusterSpec, overrides *runtime.RawExtension) (
 			}
 			return err != nil
 		})
-		return spec, field.Invalid(at, text(value), "a PerconaPGCluster of operator 2.9.0 takes no such thing: "+err.Error())
+		return spec, field.Invalid(at, field.OmitValueType{}, "a PerconaPGCluster of operator 2.9.0 takes no such thing: "+err.Error())
 	}
-	return out, validateOverridden(path, out)
+	if err := unique(path, "", merged); err != nil {
+		return spec, err
+	}
+	return out, validateOverridden(path, p.Backup, out)
 }
 
-// patchOf reads overrides, none of which are an empty patch. Whole numbers are
-// int64.
-func patchOf(overrides *runtime.RawExtension) (map[string]any, error) {
+// Patch returns what a server's spec.percona.overrides say, which is nothing if
+// there are none. Whole numbers are int64.
+func Patch(p v1alpha1.PerconaSpec) (map[string]any, *field.Error) {
+	overrides := p.Overrides
 	if overrides == nil || len(overrides.Raw) == 0 {
 		return map[string]any{}, nil
 	}
@@ -76,7 +86,7 @@ func patchOf(overrides *runtime.RawExtension) (map[string]any, error) {
 	if m, ok := v.(map[string]any); err == nil && (ok || v == nil) {
 		return m, nil
 	}
-	return nil, field.Invalid(perconaPath("overrides"), string(overrides.Raw), "must be an object")
+	return nil, field.Invalid(perconaPath("overrides"), field.OmitValueType{}, "must be an object, like the spec of a PerconaPGCluster")
 }
 
 // refuse what overrides may not have at a path: what identifies the cluster and
@@ -93,7 +103,7 @@ func refuse(at *field.Path, path string, patch map[string]any) error {
 		sub, isMap := patch[key].(map[string]any)
 		switch {
 		case here == "instances" && !isList:
-			return field.Invalid(child, text(patch[key]), "must be a list with an item of the name "+InstanceSet)
+			return field.Invalid(child, field.OmitValueType{}, "must be a list with an item of the name "+InstanceSet)
 		case here == "instances":
 			if err := refuseInstances(child, items); err != nil {
 				return err
@@ -227,8 +237,8 @@ func decode(spec map[string]any) (pgv2.PerconaPGClusterSpec, error) {
 	return *out.DeepCopy(), nil
 }
 
-// culprit finds the first field of a patch that fails alone, and its value.
-func culprit(at *field.Path, path string, patch any, fails func(any) bool) (*field.Path, any) {
+// culprit finds the first field of a patch that fails alone.
+func culprit(at *field.Path, path string, patch any, fails func(any) bool) *field.Path {
 	switch patch := patch.(type) {
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(patch)) {
@@ -253,12 +263,12 @@ func culprit(at *field.Path, path string, patch any, fails func(any) bool) (*fie
 			}
 		}
 	}
-	return at, patch
+	return at
 }
 
 // validateOverridden checks what every cluster has, and what the operator would
 // choke on, whoever says it.
-func validateOverridden(at *field.Path, spec pgv2.PerconaPGClusterSpec) error {
+func validateOverridden(at *field.Path, asked v1alpha1.BackupSpec, spec pgv2.PerconaPGClusterSpec) error {
 	b := spec.Backups
 	switch {
 	case len(spec.InstanceSets) != 1 || spec.InstanceSets[0].DataVolumeClaimSpec.Resources.Requests.Storage().Sign() <= 0:
@@ -270,24 +280,56 @@ func validateOverridden(at *field.Path, spec pgv2.PerconaPGClusterSpec) error {
 	case spec.Proxy.IsSet() && spec.Proxy.PGBouncer.Image == "":
 		return field.Required(at.Child("proxy", "pgBouncer", "image"), "the operator has none of its own")
 	}
-	for _, repo := range b.PGBackRest.Repos {
-		s := repo.BackupSchedules
-		if s == nil {
-			continue
-		}
-		for _, when := range []struct {
-			key  string
-			expr *string
-		}{{"full", s.Full}, {"differential", s.Differential}, {"incremental", s.Incremental}} {
-			if when.expr == nil {
-				continue
-			}
-			if _, err := parseSchedule(at.Child("backups", "pgbackrest", "repos").Key(repo.Name).Child("schedules", when.key), *when.expr); err != nil {
-				return err
+	if errs := validateOverriddenSchedules(at.Child("backups", "pgbackrest", "repos"), asked, b); len(errs) > 0 {
+		return errs[0]
+	}
+	return validateOverriddenParameters(at, spec)
+}
+
+// validateOverriddenSchedules checks schedules of any kind that the operator
+// takes, and that none of them starts together with one that was there before.
+func validateOverriddenSchedules(at *field.Path, asked v1alpha1.BackupSpec, b pgv2.Backups) field.ErrorList {
+	before := map[string]schedule{}
+	if *asked.Enabled {
+		repos := wantedRepos(asked)
+		tables, _ := timetables(repos) // Validate has said what is wrong with them.
+		for i, table := range tables {
+			before[repos[i].Name+"/full"] = *table.full
+			if table.incr != nil {
+				before[repos[i].Name+"/incremental"] = *table.incr
 			}
 		}
 	}
-	return validateOverriddenParameters(at, spec)
+
+	var errs field.ErrorList
+	var overridden, others []schedule
+	for _, repo := range b.PGBackRest.Repos {
+		s := ptr.Deref(repo.BackupSchedules, crunchy.PGBackRestBackupSchedules{})
+		for _, kind := range []struct {
+			name string
+			expr *string
+		}{{"full", s.Full}, {"differential", s.Differential}, {"incremental", s.Incremental}} {
+			was, found := before[repo.Name+"/"+kind.name]
+			switch {
+			case kind.expr == nil:
+				continue
+			case found && was.expr == *kind.expr:
+				others = append(others, was)
+				continue
+			}
+			path := at.Key(repo.Name).Child("schedules", kind.name)
+			when, err := parseSchedule(path, *kind.expr, cron.ParseStandard)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			overridden = append(overridden, schedule{path: path, expr: *kind.expr, at: when, chosen: true})
+		}
+	}
+	if !b.IsEnabled() {
+		return errs
+	}
+	return append(errs, clashes(overridden, others)...)
 }
 
 // validateOverriddenParameters checks parameters wherever the operator takes
@@ -300,8 +342,8 @@ func validateOverriddenParameters(at *field.Path, spec pgv2.PerconaPGClusterSpec
 			parameters[name] = value.String()
 		}
 	}
-	if err := validateParameters(path, parameters); err != nil {
-		return err
+	if errs := validateParameters(path, parameters); len(errs) > 0 {
+		return errs[0]
 	}
 	if level, ok := parameters["wal_level"]; ok && level != "logical" {
 		return field.NotSupported(path.Key("wal_level"), level, []string{"logical"})
@@ -315,7 +357,10 @@ func validateOverriddenParameters(at *field.Path, spec pgv2.PerconaPGClusterSpec
 			parameters[name] = fmt.Sprint(value)
 		}
 	}
-	return validateParameters(at.Child("patroni", "dynamicConfiguration", "postgresql", "parameters"), parameters)
+	if errs := validateParameters(at.Child("patroni", "dynamicConfiguration", "postgresql", "parameters"), parameters); len(errs) > 0 {
+		return errs[0]
+	}
+	return nil
 }
 
 // childOf is the path of a key, in brackets if it could be misread.

@@ -53,12 +53,12 @@ func TestOverrides(t *testing.T) {
 		},
 		"Items": {
 			reason: "Items merge by name, wherever they are in the list; a new one comes last.",
-			patch:  `{"backups": {"pgbackrest": {"repos": [{"name": "repo2", "schedules": {"full": null, "differential": "0 4 * * *"}}, {"name": "repo3", "gcs": {"bucket": "g"}}]}}}`,
+			patch:  `{"backups": {"pgbackrest": {"repos": [{"name": "repo2", "schedules": {"full": null, "differential": "30 4 * * *"}}, {"name": "repo3", "gcs": {"bucket": "g"}}]}}}`,
 			change: func(spec map[string]any) {
 				repos := listAt(archive(spec), "repos")
 				schedules := below(as[map[string]any](repos[1]), "schedules")
 				delete(schedules, "full")
-				schedules["differential"] = "0 4 * * *"
+				schedules["differential"] = "30 4 * * *"
 				archive(spec)["repos"] = append(repos, map[string]any{"name": "repo3", "gcs": map[string]any{"bucket": "g"}})
 			},
 		},

@@ -2,7 +2,6 @@ package percona
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,23 +11,15 @@ import (
 	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
 )
 
-const parameterPattern = `^[a-z_][a-z0-9_]*([.][a-z_][a-z0-9_]*)?$`
-
-var parameterName = regexp.MustCompile(parameterPattern)
-
 // patroni returns what Patroni is to do differently, or nil.
 //
 // Parameters of PostgreSQL go into its dynamic configuration and not into
 // spec.config.parameters: that field came with operator 2.9, takes fewer of
 // them, and the whole cluster is refused for one that it does not take.
-func patroni(p v1alpha1.PerconaSpec) (*crunchy.PatroniSpec, error) {
+func patroni(p v1alpha1.PerconaSpec) *crunchy.PatroniSpec {
 	dynamic := crunchy.SchemalessObject{}
 	if p.Synchronous {
 		dynamic["synchronous_mode"] = true
-	}
-
-	if err := validateParameters(perconaPath("parameters"), p.Parameters); err != nil {
-		return nil, err
 	}
 	if len(p.Parameters) > 0 {
 		parameters := make(map[string]any, len(p.Parameters))
@@ -39,32 +30,33 @@ func patroni(p v1alpha1.PerconaSpec) (*crunchy.PatroniSpec, error) {
 	}
 
 	if len(dynamic) == 0 {
-		return nil, nil //nolint:nilnil // Nothing to say is no error.
+		return nil
 	}
-	return &crunchy.PatroniSpec{DynamicConfiguration: dynamic}, nil
+	return &crunchy.PatroniSpec{DynamicConfiguration: dynamic}
 }
 
-func validateParameters(path *field.Path, parameters map[string]string) error {
+func validateParameters(path *field.Path, parameters map[string]string) field.ErrorList {
+	var errs field.ErrorList
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		if err := validateParameter(path.Key(name), name, parameters[name]); err != nil {
-			return err
+			errs = append(errs, err)
 		}
 	}
-	return nil
+	return errs
 }
 
 // validateParameter refuses what the operator overwrites, ignores or stops at,
 // and what would not be a line of postgresql.conf.
-func validateParameter(path *field.Path, name, value string) error {
+func validateParameter(path *field.Path, name, value string) *field.Error {
 	switch {
 	case !parameterName.MatchString(name):
-		return field.Invalid(path, name, "is no parameter of PostgreSQL: a name must match "+parameterPattern)
+		return field.Invalid(path, name, "must be the name of a parameter of PostgreSQL, in lower case, like max_connections")
 	case isOperators(name):
 		return field.Forbidden(path, "the operator sets this parameter itself, or does without it: remove it")
 	case name == "wal_level" && value != "replica" && value != "logical":
 		return field.NotSupported(path, value, []string{"logical", "replica"})
 	case !isOneLine(value):
-		return field.Invalid(path, value, "must be one line")
+		return field.Invalid(path, field.OmitValueType{}, "must be one line")
 	default:
 		return nil
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/dittofs/function-dittoserver/internal/redact"
 )
 
 // Paths of a PerconaPGCluster's spec that have rules of their own.
@@ -16,6 +18,7 @@ const (
 	pathPause   = "pause"
 	pathRepos   = "backups.pgbackrest.repos"
 	pathGlobal  = "backups.pgbackrest.global"
+	pathDynamic = "patroni.dynamicConfiguration"
 )
 
 // isListMap tells which lists the operator's schema merges by name. All other
@@ -25,8 +28,10 @@ func isListMap(path string) bool {
 		strings.HasSuffix(path, ".tablespaceVolumes") || strings.HasSuffix(path, ".resources.claims")
 }
 
+// isSet tells which lists it merges value by value.
 func isSet(path string) bool {
-	return strings.HasPrefix(path, "users[") && strings.HasSuffix(path, "].databases")
+	return strings.HasPrefix(path, "users[") && strings.HasSuffix(path, "].databases") ||
+		strings.HasSuffix(path, "[].exitCodes.values")
 }
 
 // isClaim tells whether a path leads to the claim of a volume.
@@ -149,6 +154,19 @@ func join(path, key string) string {
 	}
 	return path + "." + key
 }
+
+// lastKey of a path.
+func lastKey(path string) string {
+	if inner, bracket := strings.CutSuffix(path, "]"); bracket {
+		return inner[strings.LastIndex(inner, "[")+1:]
+	}
+	return path[strings.LastIndex(path, ".")+1:]
+}
+
+// shown is the value at a path as a message has it, without what may be a
+// secret: whoever may read a server's conditions need not be allowed to read
+// its cluster.
+func shown(path string, v any) string { return text(redact.Value(lastKey(path), v)) }
 
 // text shows a value in a message: short, and the same every time.
 func text(v any) string {

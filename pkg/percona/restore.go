@@ -1,7 +1,6 @@
 package percona
 
 import (
-	"regexp"
 	"time"
 
 	crunchy "github.com/percona/percona-postgresql-operator/v2/pkg/apis/postgres-operator.crunchydata.com/v1beta1"
@@ -15,35 +14,14 @@ import (
 // internal/pgbackrest/config.go, DefaultStanzaName).
 const stanza = "db"
 
-const restorePathPattern = `^/[A-Za-z0-9/._-]*$`
-
-var restorePath = regexp.MustCompile(restorePathPattern)
-
 // dataSource returns whose data a new cluster is filled with, or nil.
-func dataSource(ds *v1alpha1.DittoServer, p v1alpha1.PerconaSpec) (*crunchy.DataSource, error) {
+func dataSource(p v1alpha1.PerconaSpec) *crunchy.DataSource {
 	if p.RestoreFrom == nil {
-		return nil, nil //nolint:nilnil // An empty cluster is no error.
+		return nil
 	}
-	path, from := perconaPath("restoreFrom"), *p.RestoreFrom
-	if (from.Cluster != nil) == (from.Repo != nil) {
-		return nil, field.Invalid(path, "", "data comes from one place: set either cluster or repo")
-	}
-	options, err := restoreOptions(path.Child("targetTime"), from.TargetTime)
-	if err != nil {
-		return nil, err
-	}
-
-	pods := placementOf(p.Scheduling)
+	from, pods := *p.RestoreFrom, placementOf(p.Scheduling)
+	options, _ := restoreOptions(perconaPath("restoreFrom", "targetTime"), from.TargetTime) // Validate has said what is wrong with it.
 	if from.Cluster != nil {
-		at := path.Child("cluster")
-		switch {
-		case from.Cluster.Name == "":
-			return nil, field.Required(at.Child("name"), "names a PerconaPGCluster that has backups")
-		case from.Cluster.Name == ClusterName(ds.GetName()):
-			return nil, field.Invalid(at.Child("name"), from.Cluster.Name, "a new cluster has no backups of its own yet: restore from another one, or from restoreFrom.repo with the path of a former one")
-		case !isRepo(from.Cluster.Repo):
-			return nil, field.NotSupported(at.Child("repo"), from.Cluster.Repo, []string{"repo1", "repo2", "repo3", "repo4"})
-		}
 		return &crunchy.DataSource{PostgresCluster: &crunchy.PostgresClusterDataSource{
 			ClusterName:       from.Cluster.Name,
 			RepoName:          from.Cluster.Repo,
@@ -51,20 +29,10 @@ func dataSource(ds *v1alpha1.DittoServer, p v1alpha1.PerconaSpec) (*crunchy.Data
 			Affinity:          pods.affinity,
 			Tolerations:       pods.tolerations,
 			PriorityClassName: pods.priorityClassName,
-		}}, nil
+		}}
 	}
 
-	at := path.Child("repo")
-	switch {
-	case from.Repo.Volume != nil:
-		return nil, field.Forbidden(at.Child("volume"), "a volume is read through the cluster that it belongs to: set restoreFrom.cluster")
-	case !restorePath.MatchString(from.Repo.Path):
-		return nil, field.Invalid(at.Child("path"), from.Repo.Path, "must be an absolute path and match "+restorePathPattern)
-	}
-	r, err := located(at, from.Repo.Name, from.Repo.RepoLocation, nil)
-	if err != nil {
-		return nil, err
-	}
+	r := located(restoredRepo(perconaPath("restoreFrom", "repo"), *from.Repo), nil)
 	r.options[r.repo.Name+suffixPath] = from.Repo.Path
 
 	source := &crunchy.PGBackRestDataSource{
@@ -79,7 +47,13 @@ func dataSource(ds *v1alpha1.DittoServer, p v1alpha1.PerconaSpec) (*crunchy.Data
 	if r.credentials != nil {
 		source.Configuration = []corev1.VolumeProjection{projection(r.credentials)}
 	}
-	return &crunchy.DataSource{PGBackRest: source}, nil
+	return &crunchy.DataSource{PGBackRest: source}
+}
+
+// restoredRepo is a repository to restore from, which is asked for like one that
+// backups go to.
+func restoredRepo(path *field.Path, r v1alpha1.RestoreRepo) wantedRepo {
+	return wantedRepo{BackupRepo: v1alpha1.BackupRepo{Name: r.Name, RepoLocation: r.RepoLocation}, path: path}
 }
 
 // restoreOptions returns the options of pgBackRest that restore the state of a
@@ -89,12 +63,12 @@ func dataSource(ds *v1alpha1.DittoServer, p v1alpha1.PerconaSpec) (*crunchy.Data
 // v2.9.0 internal/pgbackrest/config.go, RestoreCommand), so the time, in which
 // pgBackRest wants a blank, is quoted; and as it is written anew from what was
 // read, nothing else can be in it.
-func restoreOptions(path *field.Path, target string) ([]string, error) {
+func restoreOptions(path *field.Path, target string) ([]string, *field.Error) {
 	if target == "" {
 		return nil, nil
 	}
 	t, err := time.Parse(time.RFC3339, target)
-	if err != nil {
+	if err != nil || t.Year() < firstYear {
 		return nil, field.Invalid(path, target, "must be a time of RFC 3339, like 2026-05-01T12:00:00Z")
 	}
 	// PostgreSQL's times have microseconds.

@@ -551,7 +551,9 @@ func TestKeeps(t *testing.T) {
 				refused: []string{"spec.backups.pgbackrest.repos[repo4]"},
 				differs: []string{
 					"spec.backups.pgbackrest.global.compress-type", "spec.backups.pgbackrest.global.repo1-s3-uri-style",
-					"spec.backups.pgbackrest.repos[repo2].schedules.differential", "spec.backups.pgbackrest.repos[repo4]",
+					"spec.backups.pgbackrest.repos[repo1].schedules.incremental",
+					"spec.backups.pgbackrest.repos[repo2].schedules.differential", "spec.backups.pgbackrest.repos[repo2].schedules.incremental",
+					"spec.backups.pgbackrest.repos[repo4]",
 					"spec.instances[instance1].minAvailable", "spec.metadata",
 				},
 			},
@@ -658,7 +660,7 @@ func TestKeeps(t *testing.T) {
 			},
 			ds: edit(func(p *v1alpha1.PerconaSpec) {
 				p.Overrides = nil
-				repo(p, "repo4").RepoLocation = v1alpha1.RepoLocation{GCS: &v1alpha1.GCSLocation{Bucket: "b"}}
+				*repo(p, "repo4") = v1alpha1.BackupRepo{Name: "repo4", RepoLocation: v1alpha1.RepoLocation{GCS: &v1alpha1.GCSLocation{Bucket: "b"}}}
 			}),
 			want: want{refused: []string{"spec.backups.pgbackrest.repos[repo4].gcs"}, differs: []string{"spec.backups.pgbackrest.repos[repo4].gcs"}},
 			check: func(t *testing.T, before, after map[string]any) {

@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
 )
@@ -85,14 +84,4 @@ func (p placement) apart(how v1alpha1.AntiAffinity, server string) *corev1.Affin
 		affinity.NodeAffinity = p.affinity.NodeAffinity
 	}
 	return affinity
-}
-
-func validateScheduling(s v1alpha1.SchedulingSpec) error {
-	switch s.AntiAffinity {
-	case "", v1alpha1.AntiAffinityPreferred, v1alpha1.AntiAffinityRequired:
-		return nil
-	default:
-		return field.NotSupported(perconaPath("scheduling", "antiAffinity"), s.AntiAffinity,
-			[]v1alpha1.AntiAffinity{v1alpha1.AntiAffinityPreferred, v1alpha1.AntiAffinityRequired})
-	}
 }

@@ -63,7 +63,8 @@ func (d *document) count(typ string) {
 		if _, ok := d.types[f.typ]; !ok || f.pkg != "" {
 			continue
 		}
-		if d.uses[f.typ]++; d.uses[f.typ] == 1 {
+		d.uses[f.typ]++
+		if d.uses[f.typ] == 1 {
 			d.count(f.typ)
 		}
 	}
@@ -160,7 +161,7 @@ func (d *document) typeOf(f structField, path string, s extv1.JSONSchemaProps) s
 	switch suffix {
 	case "[]":
 		if len(s.XListMapKeys) > 0 {
-			return fmt.Sprintf("list by `%s` of %s", strings.Join(s.XListMapKeys, "` and `"), name)
+			return "list by `" + strings.Join(s.XListMapKeys, "` and `") + "` of " + name
 		}
 		return "list of " + name
 	case "{}":

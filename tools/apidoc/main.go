@@ -38,19 +38,19 @@ func main() {
 
 // run reads the types and schemas under root and writes root's docs/api.md.
 func run(root string) error {
-	server, err := readTypes(filepath.Join(root, "apis/v1alpha1"))
+	server, err := readTypes(filepath.Join(root, "apis", "v1alpha1"))
 	if err != nil {
 		return err
 	}
-	input, err := readTypes(filepath.Join(root, "input/v1beta1"))
+	input, err := readTypes(filepath.Join(root, "input", "v1beta1"))
 	if err != nil {
 		return err
 	}
-	served, err := readSchema(filepath.Join(root, "configuration/namespaced/xrd.yaml"))
+	served, err := readSchema(filepath.Join(root, "configuration", "namespaced", "xrd.yaml"))
 	if err != nil {
 		return err
 	}
-	read, err := readSchema(filepath.Join(root, "package/input/dittoserver.fn.crossplane.io_inputs.yaml"))
+	read, err := readSchema(filepath.Join(root, "package", "input", "dittoserver.fn.crossplane.io_inputs.yaml"))
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func run(root string) error {
 	d.chapter(input, "Input", "input", read,
 		"What a platform team decides once for all servers, in the Composition's step for this function: `apiVersion: dittoserver.fn.crossplane.io/v1beta1`, `kind: Input`. Every field is optional; an unknown field is refused.")
 
-	path := filepath.Join(root, "docs/api.md")
+	path := filepath.Join(root, "docs", "api.md")
 	if err := os.WriteFile(path, []byte(d.text()), 0o644); err != nil { //nolint:gosec // A source file, readable by all.
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}

@@ -36,13 +36,10 @@ var limits = map[string]int64{ //nolint:gochecknoglobals // A constant in all bu
 	"ipBlock.except[]": 49,
 
 	// ResourceRequirements.
-	"resources.claims":           16,
-	"resources.claims[].name":    63,
-	"resources.claims[].request": 63,
-	"resources.limits":           32,
-	"resources.limits{}":         64,
-	"resources.requests":         32,
-	"resources.requests{}":       64,
+	"resources.limits":     32,
+	"resources.limits{}":   64,
+	"resources.requests":   32,
+	"resources.requests{}": 64,
 
 	// SecurityContext and PodSecurityContext.
 	"capabilities.add":                      64,
@@ -126,7 +123,7 @@ var enums = map[string][]string{ //nolint:gochecknoglobals // A constant in all 
 	"matchExpressions[].operator": {"In", "NotIn", "Exists", "DoesNotExist"},
 	"appArmorProfile.type":        {"Localhost", "RuntimeDefault", "Unconfined"},
 	"seccompProfile.type":         {"Localhost", "RuntimeDefault", "Unconfined"},
-	"procMount":                   {"Default", "Unmasked"},
+	"procMount":                   {"Default"}, // Unmasked takes a pod with users of its own.
 	"fsGroupChangePolicy":         {"OnRootMismatch", "Always"},
 	"seLinuxChangePolicy":         {"Recursive", "MountOption"},
 	"supplementalGroupsPolicy":    {"Merge", "Strict"},
@@ -166,9 +163,8 @@ var dropped = map[string]string{ //nolint:gochecknoglobals // A constant in all 
 	// An init container would have to write the file, and there is none of the
 	// user's.
 	"extraEnv[].valueFrom": "fileKeyRef",
-	// The Percona operator's pods claim no devices.
-	"percona.resources":   "claims",
-	"pgBouncer.resources": "claims",
+	// Neither the server's pod nor the Percona operator's claim devices.
+	"resources": "claims",
 }
 
 // bound sets the enums, limits and rules in schema that its Go types cannot.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dittofs/function-dittoserver/internal/server"
@@ -158,9 +159,15 @@ func (t *Trial) Inputs() (inputs string, ok bool) {
 		if r.Variable == "DITTOFS_ADMIN_INITIAL_PASSWORD" {
 			continue // Read on the first boot only.
 		}
+		if r.Kind == "ConfigMap" {
+			r.Key = "config.yaml" // The pod is told to read no other file.
+		}
 		v, found := t.Server.Resolve(t.Config.Namespace, r)
 		if !found {
 			return "", false
+		}
+		if r.Kind == "ConfigMap" {
+			v = strconv.Quote(v) // A line.
 		}
 		parts = append(parts, r.Kind+"/"+r.Name+"/"+r.Key+"="+v)
 	}
