@@ -1391,6 +1391,7 @@ func TestFunctionRefuses(t *testing.T) {
 		"spec.storage.controlPlaneSize": unset,
 		"spec.controlPlane.port":        unset,
 		"spec.adapters.nfs.servicePort": unset,
+
 		"DittoServer does not know the fields spec.percona.enable":                                  "the schema prunes what it does not know, and an XR may come from a newer one",
 		"DittoServer does not know the fields spec.pod.extraVolumes[0].hostPath":                    "it is a volume without source then",
 		"DittoServer does not know the fields spec.pod.extraEnv[0].valueFrom.fileKeyRef":            "refused by its path",

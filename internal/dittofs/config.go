@@ -269,23 +269,26 @@ func metricsSettings(m v1alpha1.MetricsSpec) *metricsConfig {
 
 // encode the file, with a person's own settings merged in last.
 func encode(f configFile, extra *runtime.RawExtension) (string, error) {
+	var text strings.Builder
+	e := yaml.NewEncoder(&text)
+	e.SetIndent(2)
+	if extra == nil || len(extra.Raw) == 0 {
+		err := e.Encode(f)
+
+		return text.String(), err
+	}
+
+	var settings map[string]any
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(extra.Raw, &settings); err != nil {
+		return "", err
+	}
 	var root yaml.Node
 	if err := root.Encode(f); err != nil {
 		return "", err
 	}
-	if extra != nil && len(extra.Raw) > 0 {
-		var settings map[string]any
-		if err := kjson.UnmarshalCaseSensitivePreserveInts(extra.Raw, &settings); err != nil {
-			return "", err
-		}
-		if err := merge(&root, settings); err != nil {
-			return "", err
-		}
+	if err := merge(&root, settings); err != nil {
+		return "", err
 	}
-
-	var text strings.Builder
-	e := yaml.NewEncoder(&text)
-	e.SetIndent(2)
 	err := e.Encode(&root)
 
 	return text.String(), err

@@ -30,7 +30,8 @@ func TestRestoreOptionsReachPGBackRest(t *testing.T) {
 	for file, says := range map[string]string{
 		"internal/pgbackrest/config.go":                     "`bash -xc \"pgbackrest restore ${opts}\"`",
 		"internal/controller/postgrescluster/pgbackrest.go": `strings.Join(opts, " ")`,
-		"deploy/cr.yaml":                                    `--target="2021-06-09 14:15:11-04"`,
+
+		"deploy/cr.yaml": `--target="2021-06-09 14:15:11-04"`,
 	} {
 		data, err := os.ReadFile(filepath.Join(dir, file))
 		if err != nil {
