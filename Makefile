@@ -35,7 +35,7 @@ MODULES := $(shell find . -name go.mod -not -path './_output/*' | sort | while r
 .PHONY: help
 help: ## Show this help.
 	@echo 'usage: make TARGET'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: render
 render: ## Show what Crossplane would do with an example, stage by stage (EXAMPLE=percona).
@@ -56,6 +56,18 @@ golden: ## Render every example with Crossplane's own engines and compare with w
 .PHONY: loader
 loader: ## Load every rendered config.yaml with DittoFS' own loader.
 	cd test/dittofs && go test -count=1 $(TESTFLAGS) ./...
+
+.PHONY: e2e
+e2e: ## Run the stories on a real control plane, with real servers and databases (needs root).
+	cd test/e2e && go run ./cmd/e2e build && go test -timeout 60m -count=1 $(TESTFLAGS) .
+
+.PHONY: e2e-up
+e2e-up: ## Start the control plane of the stories and leave it running, to be looked at.
+	@cd test/e2e && go run ./cmd/e2e up
+
+.PHONY: e2e-down
+e2e-down: ## Stop what make e2e-up left running.
+	@cd test/e2e && go run ./cmd/e2e down
 
 .PHONY: vet
 vet: ## Run go vet in every module.

@@ -1,0 +1,128 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/cluster"
+	"github.com/dittofs/function-dittoserver/test/e2e/world"
+)
+
+// flips of the database's state, each out of ready and back.
+const (
+	flips    = 100
+	flipPoll = 50 * time.Millisecond
+)
+
+// TestFailover tells that a server stays as it is while its database leaves and
+// reaches the state ready, again and again.
+func TestFailover(t *testing.T) {
+	s := earth.Scenario(t)
+	s.Apply(percona)
+	waitForServer(s, "files")
+	before := take(s, "files")
+
+	serving, stop := serve(s)
+	for i := range flips {
+		for _, ready := range []bool{false, true} {
+			if err := setDatabaseReady(t.Context(), s, ready); err != nil {
+				t.Fatal(err)
+			}
+			waitForState(s, ready)
+		}
+		if err := before.same(t.Context()); err != nil {
+			t.Fatalf("after flip %d: %v", i+1, err)
+		}
+	}
+	s.Step("the database left and reached ready %d times", flips)
+	s.Throughout(quiet, "the server is as it was", before.same)
+	stop()
+	if answered, failed := serving(); failed > 0 || answered == 0 {
+		t.Errorf("the server answered %d times and failed %d times, want no failure", answered, failed)
+	}
+	s.Eventually("the DittoServer is ready", func(ctx context.Context) error {
+		return s.ConditionIs(ctx, world.DittoServer, "files", "Ready", "True")
+	})
+}
+
+// serve asks the server all the time, until it is stopped.
+func serve(s *world.Scenario) (counts func() (answered, failed int64), stop func()) {
+	var answered, failed atomic.Int64
+	ctx, cancel := context.WithCancel(s.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(100 * time.Millisecond) //nolint:mnd // Often.
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			err := nfs(ctx, "files-adapter-nfs."+s.Namespace+".svc:2049")
+			switch {
+			case err == nil:
+				answered.Add(1)
+			case ctx.Err() == nil:
+				failed.Add(1)
+				s.Step("the server does not answer: %v", err)
+			}
+		}
+	}()
+	return func() (int64, int64) { return answered.Load(), failed.Load() }, func() {
+		cancel()
+		<-done
+	}
+}
+
+// setDatabaseReady says of the database's pods whether they are ready, as their
+// kubelet does.
+func setDatabaseReady(ctx context.Context, s *world.Scenario, ready bool) error {
+	status := corev1.ConditionFalse
+	if ready {
+		status = corev1.ConditionTrue
+	}
+	var pods corev1.PodList
+	if err := s.List(ctx, &pods, client.InNamespace(s.Namespace), client.MatchingLabels{"postgres-operator.crunchydata.com/data": "postgres"}); err != nil {
+		return err
+	}
+	if len(pods.Items) == 0 {
+		return errors.New("the database has no pods")
+	}
+	patch := fmt.Appendf(nil, `{"status":{"conditions":[{"type":"Ready","status":%q},{"type":"ContainersReady","status":%q}]}}`, status, status)
+	for i := range pods.Items {
+		if err := s.Status().Patch(ctx, &pods.Items[i], client.RawPatch(types.StrategicMergePatchType, patch)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitForState of the database, as the operator sees it.
+func waitForState(s *world.Scenario, ready bool) {
+	s.Helper()
+	err := cluster.Poll(s.Context(), world.Timeout, flipPoll, func(ctx context.Context) (bool, error) {
+		u, err := s.Find(ctx, world.PGCluster, "files-postgres")
+		if err != nil {
+			return false, err
+		}
+		state, _, _ := unstructured.NestedString(u.Object, "status", "state")
+		if (state == "ready") != ready {
+			return false, fmt.Errorf("the database is %q; its pods are ready: %t", state, ready)
+		}
+		return true, nil
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+}

@@ -1,0 +1,93 @@
+package world
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dittofs/function-dittoserver/test/e2e/cluster"
+)
+
+// What Crossplane's log says of an XR, with --debug.
+const (
+	annotationReconcile = "crossplane.io/reconcile-requested-at"
+
+	logRequested = "Processing reconcile request"
+	logComposed  = "Successfully composed resources"
+	logRefused   = "cannot compose resources"
+	logConflict  = "the object has been modified"
+)
+
+// Reconciles that Crossplane made of an XR.
+type Reconciles struct {
+	// Composed to their end; Conflicts with somebody who wrote at the same
+	// time, which are tried again; and Failed for another reason, of which Last
+	// is what the log says.
+	Composed, Conflicts, Failed int
+	Last                        string
+}
+
+// Reconciles of a DittoServer so far.
+func (s *Scenario) Reconciles(name string) (Reconciles, error) {
+	return s.reconcilesSince(name, "")
+}
+
+// Reconcile a DittoServer, and wait until Crossplane is through with that,
+// successfully or not. Conflicts on the way are not the end.
+func (s *Scenario) Reconcile(name string) Reconciles {
+	s.Helper()
+	token := string(uuid.NewUUID())
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, annotationReconcile, token)
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(DittoServer)
+	u.SetNamespace(s.Namespace)
+	u.SetName(name)
+	if err := s.Patch(s.Context(), u, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		s.Fatal(err)
+	}
+	var after Reconciles
+	err := cluster.Poll(s.Context(), Timeout, eventuallyPoll, func(context.Context) (bool, error) {
+		var err error
+		if after, err = s.reconcilesSince(name, token); err != nil {
+			return true, err
+		}
+		return after.Composed+after.Failed > 0, fmt.Errorf("nothing but %d conflicts", after.Conflicts)
+	})
+	if after.Composed+after.Failed == 0 {
+		s.Fatalf("Crossplane does not reconcile %s: %v", name, err)
+	}
+	return after
+}
+
+// reconcilesSince a request to reconcile; an empty token means all.
+func (s *Scenario) reconcilesSince(name, token string) (Reconciles, error) {
+	var r Reconciles
+	content, err := os.ReadFile(filepath.Join(s.Logs, "crossplane.log"))
+	if err != nil {
+		return r, err
+	}
+	begun := token == ""
+	request := fmt.Sprintf(`"request": {"name":%q,"namespace":%q}`, name, s.Namespace)
+	for line := range strings.Lines(string(content)) {
+		switch {
+		case !strings.Contains(line, request):
+		case !begun:
+			begun = strings.Contains(line, logRequested) && strings.Contains(line, token)
+		case strings.Contains(line, logComposed):
+			r.Composed++
+		case strings.Contains(line, logRefused) && strings.Contains(line, logConflict):
+			r.Conflicts++
+		case strings.Contains(line, logRefused):
+			r.Failed++
+			_, r.Last, _ = strings.Cut(strings.TrimSpace(line), `"error": `)
+		}
+	}
+	return r, nil
+}
