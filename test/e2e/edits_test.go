@@ -241,6 +241,10 @@ func TestBusy(t *testing.T) {
 		if got := u.GetAnnotations()["example.org/edit"]; got != fmt.Sprint(edits-1) {
 			return fmt.Errorf("the Service is of edit %q", got)
 		}
+		// What is composed beside the cluster may get through with a conflict.
+		if now, err := s.Reconciles("files"); err != nil || now.Composed == busy.Composed {
+			return errors.Join(err, fmt.Errorf("%d conflicts, and nothing but them", now.Conflicts-busy.Conflicts))
+		}
 		return errors.Join(s.ConditionIs(ctx, world.DittoServer, "files", "Ready", "True"), s.ConditionIs(ctx, world.DittoServer, "files", "Synced", "True"))
 	})
 	after := counts(s)

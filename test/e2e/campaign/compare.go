@@ -120,6 +120,16 @@ func excuse(rule string, objects Objects) {
 				delete(objects, name)
 			}
 		}
+	case "carried": // What the server stored at its first boot is there as long as it may be read.
+		dropNamed(within(server, "template", "spec"), "volumes")
+		containers, _ := within(server, "template", "spec")["containers"].([]any)
+		for _, c := range containers {
+			fields, _ := c.(map[string]any)
+			dropNamed(fields, "volumeMounts")
+		}
+		if template := within(server, "template", "metadata", "annotations"); template != nil {
+			template["dittofs.io/config-hash"] = "..."
+		}
 	case "R24": // An image that is not said follows the live one.
 		for _, list := range []string{"containers", "initContainers"} {
 			containers, _ := within(server, "template", "spec")[list].([]any)
@@ -129,6 +139,19 @@ func excuse(rule string, objects Objects) {
 			}
 		}
 	}
+}
+
+// dropNamed takes the volumes of directories and Kerberos out of a list.
+func dropNamed(fields map[string]any, list string) {
+	items, ok := fields[list].([]any)
+	if !ok {
+		return
+	}
+	fields[list] = slices.DeleteFunc(items, func(item any) bool {
+		volume, _ := item.(map[string]any)
+		name, _ := volume["name"].(string)
+		return name == "ldap-ca" || strings.HasPrefix(name, "kerberos-")
+	})
 }
 
 func within(object map[string]any, path ...string) map[string]any {
