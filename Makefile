@@ -59,7 +59,7 @@ loader: ## Load every rendered config.yaml with DittoFS' own loader.
 
 .PHONY: e2e
 e2e: ## Run the stories on a real control plane, with real servers and databases (needs root).
-	cd test/e2e && go run ./cmd/e2e build && go test -timeout 60m -count=1 $(TESTFLAGS) .
+	@cd test/e2e && go run ./cmd/e2e build && go run ./cmd/e2e test $(TESTFLAGS)
 
 .PHONY: e2e-up
 e2e-up: ## Start the control plane of the stories and leave it running, to be looked at.

@@ -148,15 +148,13 @@ func watched() []schema.GroupVersionKind {
 // TestCampaign changes everything that a spec can say, takes it back, and makes
 // mistakes, in random sequences. See package campaign.
 func TestCampaign(t *testing.T) {
+	beside(t)
 	spec, err := campaign.ReadSpec("../../configuration/namespaced/xrd.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	samples, err := campaign.Samples()
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := earth.Plane.PatientCrossplane(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := earth.ApplyYAML(t.Context(), []byte(clusterSet)); err != nil {
@@ -182,6 +180,7 @@ func TestCampaign(t *testing.T) {
 // TestCampaignMistakes makes every mistake that the schema can know of with
 // every leaf.
 func TestCampaignMistakes(t *testing.T) {
+	s := together(t)
 	spec, err := campaign.ReadSpec("../../configuration/namespaced/xrd.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +192,6 @@ func TestCampaignMistakes(t *testing.T) {
 	if err := earth.ApplyYAML(t.Context(), []byte(clusterSet)); err != nil {
 		t.Fatal(err)
 	}
-	s := earth.Scenario(t)
 	leaves, made, refused := map[string]bool{}, 0, 0
 	for _, server := range slices.Sorted(maps.Keys(campaign.Bases())) {
 		for i := range samples {
@@ -230,15 +228,13 @@ func TestCampaignMistakes(t *testing.T) {
 // TestCampaignAgain goes through what went wrong in a campaign, as short as it
 // can be told.
 func TestCampaignAgain(t *testing.T) {
+	beside(t)
 	spec, err := campaign.ReadSpec("../../configuration/namespaced/xrd.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	samples, err := campaign.Samples()
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := earth.Plane.PatientCrossplane(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := earth.ApplyYAML(t.Context(), []byte(clusterSet)); err != nil {

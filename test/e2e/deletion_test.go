@@ -3,11 +3,15 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -17,12 +21,16 @@ import (
 // TestRecreate tells that a deleted server leaves its database, and that a new
 // one of the same name goes on with it.
 func TestRecreate(t *testing.T) {
-	s := earth.Scenario(t)
+	s := together(t)
 	s.Apply(percona)
 	waitForServer(s, "files")
 	mark(s)
 	cluster := clusterUID(s)
-	password := adminPassword(s)
+	password, database := adminPassword(s), databasePassword(s)
+	update(s, "kubectl-edit", func(spec map[string]any) {
+		set(spec, int64(2), "instances", "0", "replicas")
+		set(spec, int64(150), maxConnections...)
+	})
 
 	deleteServer(s)
 	s.Eventually("its pod is gone", func(ctx context.Context) error {
@@ -47,6 +55,16 @@ func TestRecreate(t *testing.T) {
 	if got := adminPassword(s); got != password {
 		t.Error("the administrator has another password than the data has")
 	}
+	if got := databasePassword(s); got != database {
+		t.Error("the database has another password")
+	}
+	u, err := s.Find(t.Context(), world.PGCluster, "files-postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if replicas, connections := at(u.Object, "spec", "instances", "0", "replicas"), at(u.Object["spec"], maxConnections...); replicas != int64(2) || connections != int64(150) {
+		t.Errorf("the PerconaPGCluster has %v replicas and max_connections %v, want its owner's 2 and 150", replicas, connections)
+	}
 	if err := loginWorks(t.Context(), s, "files"); err != nil {
 		t.Error(err)
 	}
@@ -66,7 +84,7 @@ spec:
   storage: {metadataSize: 10Gi}
   percona: {enabled: true, deleteWithServer: true}
 `
-	s := earth.Scenario(t)
+	s := together(t)
 	s.Apply(manifest)
 	waitForServer(s, "files")
 	mark(s)
@@ -87,6 +105,21 @@ spec:
 		return s.Absent(ctx, &corev1.Secret{}, userSecret)
 	})
 
+	// What the server itself had stays, until somebody does as the README says.
+	own := []client.Object{
+		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "controlplane-files-0"}}, &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "metadata-files-0"}},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "files-jwt-secret"}}, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "files-admin-bootstrap-credentials"}},
+	}
+	for _, o := range own {
+		if err := s.Get(t.Context(), client.ObjectKey{Namespace: s.Namespace, Name: o.GetName()}, o); err != nil {
+			t.Error(err)
+		}
+	}
+	kubectl(s, documented(t, "app=dittofs-server,instance=files", s.Namespace))
+	for _, o := range own {
+		s.Eventually(o.GetName()+" is removed", func(ctx context.Context) error { return s.Absent(ctx, o, o.GetName()) })
+	}
+
 	s.Apply(manifest)
 	waitForServer(s, "files")
 	if got := clusterUID(s); got == cluster {
@@ -95,6 +128,22 @@ spec:
 	if marked(s) {
 		t.Error("the new server has old data")
 	}
+}
+
+// documented command of the README that has some words in it, for a namespace.
+func documented(t *testing.T, words, namespace string) string {
+	t.Helper()
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(readme)) {
+		if strings.HasPrefix(strings.TrimSpace(line), "kubectl ") && strings.Contains(line, words) {
+			return strings.Replace(strings.TrimSpace(line), "-n team-a", "-n "+namespace, 1)
+		}
+	}
+	t.Fatalf("the README has no command with %q", words)
+	return ""
 }
 
 // deleteServer and wait until it is gone.
@@ -127,6 +176,15 @@ func clusterUID(s *world.Scenario) types.UID {
 		s.Fatal(err)
 	}
 	return u.GetUID()
+}
+
+func databasePassword(s *world.Scenario) string {
+	s.Helper()
+	secret, err := s.Secret(s.Context(), userSecret)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return string(secret.Data["password"])
 }
 
 func adminPassword(s *world.Scenario) string {

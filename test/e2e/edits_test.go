@@ -48,7 +48,7 @@ var maxConnections = []string{"patroni", "dynamicConfiguration", "postgresql", "
 // TestEdits tells that what a user does to the PerconaPGCluster, with whatever
 // command, stays: nothing is reverted, and nothing that was removed comes back.
 func TestEdits(t *testing.T) {
-	s := patient(t)
+	s := together(t)
 	s.Apply(percona)
 	waitForServer(s, "files")
 	before := take(s, "files")
@@ -107,9 +107,10 @@ spec:
 // TestBackup tells that the operator can take a backup: what it writes into the
 // PerconaPGCluster for that stays, under both policies.
 func TestBackup(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []string{"OnCreate", "Always"} {
 		t.Run(policy, func(t *testing.T) {
-			s := patient(t)
+			s := together(t)
 			s.Apply(backedUp + "    updatePolicy: " + policy + "\n")
 			waitForServer(s, "files")
 			before := take(s, "files")
@@ -159,7 +160,7 @@ func backupAskedFor(ctx context.Context, s *world.Scenario) error {
 // TestAlways tells that updatePolicy: Always reverts what differs from the spec
 // and leaves what the spec does not speak of.
 func TestAlways(t *testing.T) {
-	s := patient(t)
+	s := together(t)
 	s.Apply(`
 apiVersion: dittofs.io/v1alpha1
 kind: DittoServer
@@ -207,7 +208,7 @@ func TestBusy(t *testing.T) {
 		pause = 300 * time.Millisecond
 		soon  = 2 * time.Minute
 	)
-	s := patient(t)
+	s := together(t)
 	s.Apply(percona)
 	waitForServer(s, "files")
 	before := take(s, "files")
@@ -270,9 +271,10 @@ func TestBusy(t *testing.T) {
 // TestUpgrade tells that a major upgrade, which the operator brings about in the
 // PerconaPGCluster, is never rolled back, not even with updatePolicy: Always.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []string{"OnCreate", "Always"} {
 		t.Run(policy, func(t *testing.T) {
-			s := patient(t)
+			s := together(t)
 			s.Apply(`
 apiVersion: dittofs.io/v1alpha1
 kind: DittoServer
@@ -322,16 +324,6 @@ spec:
 			}
 		})
 	}
-}
-
-// patient begins a story in which more happens in a short time than people do.
-func patient(t *testing.T) *world.Scenario {
-	t.Helper()
-	s := earth.Scenario(t)
-	if err := s.Plane.PatientCrossplane(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return s
 }
 
 // outlive reconciles the server again and again, and fails if the spec of its

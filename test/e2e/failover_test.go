@@ -24,9 +24,9 @@ const (
 )
 
 // TestFailover tells that a server stays as it is while its database leaves and
-// reaches the state ready, again and again.
+// reaches the state ready, again and again, whatever the reason.
 func TestFailover(t *testing.T) {
-	s := earth.Scenario(t)
+	s := together(t)
 	s.Apply(percona)
 	waitForServer(s, "files")
 	before := take(s, "files")
@@ -44,7 +44,19 @@ func TestFailover(t *testing.T) {
 		}
 	}
 	s.Step("the database left and reached ready %d times", flips)
-	s.Throughout(quiet, "the server is as it was", before.same)
+	for _, state := range []string{"initializing", "stopping", "paused", "unheard of", ""} {
+		patchState(s, state)
+		waitForState(s, true) // The operator says better.
+	}
+	s.Throughout(quiet, "the server is as it was, also after false states", before.same)
+
+	// A PostgreSQL that does not run is no reason to stop serving files.
+	patchServer(s, map[string]any{"spec": map[string]any{"percona": map[string]any{"pause": true}}})
+	waitForCondition(s, "DatabaseReady", "False", "PerconaPaused", "percona.pause")
+	s.Throughout(quiet, "the server is as it was, while its database is paused", before.same)
+	patchServer(s, map[string]any{"spec": map[string]any{"percona": map[string]any{"pause": false}}})
+	waitForCondition(s, "DatabaseReady", "True", "PerconaReady", "")
+	s.Throughout(quiet, "the server is as it was, now that its database is back", before.same)
 	stop()
 	if answered, failed := serving(); failed > 0 || answered == 0 {
 		t.Errorf("the server answered %d times and failed %d times, want no failure", answered, failed)
@@ -106,6 +118,18 @@ func setDatabaseReady(ctx context.Context, s *world.Scenario, ready bool) error 
 		}
 	}
 	return nil
+}
+
+// patchState of the database, in the operator's place.
+func patchState(s *world.Scenario, state string) {
+	s.Helper()
+	u, err := s.Find(s.Context(), world.PGCluster, "files-postgres")
+	if err != nil {
+		s.Fatal(err)
+	}
+	if err := s.Status().Patch(s.Context(), u, client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"status":{"state":%q}}`, state))); err != nil {
+		s.Fatal(err)
+	}
 }
 
 // waitForState of the database, as the operator sees it.

@@ -72,7 +72,7 @@ spec:
 // TestNameTaken tells that what is somebody else's is left alone, until a person
 // hands it over with the command that the server names.
 func TestNameTaken(t *testing.T) {
-	s := patient(t)
+	s := together(t)
 	s.Apply(theirs + "---" + theirDatabase)
 	s.Eventually("their database is ready", func(ctx context.Context) error { return databaseReady(ctx, s) })
 	mark(s)
@@ -208,7 +208,7 @@ spec:
 // operator over: its pod restarts once, and nothing that holds data, nor any
 // secret, is replaced.
 func TestMigration(t *testing.T) {
-	s := patient(t)
+	s := together(t)
 	operatorMade(t, s, "sqlite")
 	before := inherit(s)
 	untouched := belongings(s, controlled(before))
@@ -261,7 +261,7 @@ spec:
 // SQLite whatever its PerconaPGCluster is for, goes on with that until somebody
 // says that it may change, and then starts on PostgreSQL.
 func TestMigrationToPercona(t *testing.T) {
-	s := patient(t)
+	s := together(t)
 	operatorMade(t, s, "percona")
 	s.Eventually("the database is ready", func(ctx context.Context) error { return databaseReady(ctx, s) })
 	before := inherit(s)
@@ -313,16 +313,8 @@ spec:
 // testdata/operator has it, and waits until the server runs.
 func operatorMade(t *testing.T, s *world.Scenario, folder string) {
 	t.Helper()
+	// Other stories need the definition too, so it stays.
 	s.Apply(operatorsServers)
-	t.Cleanup(func() {
-		definition, err := definitionOf(operatorsServers)
-		if err == nil {
-			err = s.Undefine(context.Background(), definition)
-		}
-		if err != nil {
-			t.Error(err)
-		}
-	})
 	var owner types.UID
 	for _, name := range []string{"dittoserver", "secrets", "configmap", "services", "networkpolicies", "perconapgcluster", "statefulset"} {
 		content, err := os.ReadFile(filepath.Join("..", "..", "testdata", "operator", folder, name+".yaml"))
@@ -501,7 +493,7 @@ func (h inheritance) expect(t *testing.T, before inheritance) {
 // TestQuota tells that a first apply that a ResourceQuota refuses goes on once
 // there is room: no Secret is made twice meanwhile.
 func TestQuota(t *testing.T) {
-	s := earth.Scenario(t)
+	s := together(t)
 	s.Apply(`
 apiVersion: v1
 kind: ResourceQuota

@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"os"
+	"sync"
 	"testing"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/container"
@@ -13,6 +14,28 @@ import (
 
 // earth is the world that all stories happen in.
 var earth *world.World //nolint:gochecknoglobals // It is started once, for all tests.
+
+// patience is given to Crossplane once, for all stories that happen together.
+var patience sync.Once //nolint:gochecknoglobals // As is the world.
+
+// beside others is where the rest of a test happens: it leaves them alone. More
+// happens in a short time than people do, so Crossplane is made patient.
+func beside(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	patience.Do(func() {
+		if err := earth.Plane.PatientCrossplane(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// together begins a story that happens beside others.
+func together(t *testing.T) *world.Scenario {
+	t.Helper()
+	beside(t)
+	return earth.Scenario(t)
+}
 
 func TestMain(m *testing.M) {
 	container.Main()

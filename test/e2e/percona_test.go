@@ -31,7 +31,7 @@ spec:
 
 // TestPercona tells how a server with a database of its own comes to life.
 func TestPercona(t *testing.T) {
-	s := earth.Scenario(t)
+	s := together(t)
 	s.Apply(percona)
 
 	s.Eventually("the function composes a PerconaPGCluster", func(ctx context.Context) error {

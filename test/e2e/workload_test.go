@@ -47,7 +47,7 @@ allowVolumeExpansion: true
 // follow, but a person can: the server says how, everything else flows, and the
 // commands that it prints do what they say.
 func TestLargerStorage(t *testing.T) {
-	s := earth.Scenario(t)
+	s := together(t)
 	s.Apply(growing)
 	s.Apply(embedded + "  storage: {metadataSize: 10Gi, storageClassName: growing}\n")
 	waitForEmbedded(s)
@@ -101,7 +101,7 @@ func TestLargerStorage(t *testing.T) {
 // TestOtherStorage tells what becomes of edits of the storage that nobody can
 // follow: the server says so, and everything else flows.
 func TestOtherStorage(t *testing.T) {
-	s := earth.Scenario(t)
+	s := together(t)
 	s.Apply(growing)
 	s.Apply(embedded + "  storage: {metadataSize: 20Gi}\n")
 	waitForEmbedded(s)
@@ -146,7 +146,7 @@ func TestImage(t *testing.T) {
 	image := func(name string) string {
 		return embedded + "  storage: {metadataSize: 1Gi}\n  image: " + name + "\n"
 	}
-	s := earth.Scenario(t)
+	s := together(t)
 	s.Apply(image("marmos91c/dittofs:v0.29.0"))
 	waitForEmbedded(s)
 	before := take(s, "files")
@@ -200,7 +200,7 @@ func TestImage(t *testing.T) {
 // TestStop tells that a server can be stopped and started again, with the data
 // that it had.
 func TestStop(t *testing.T) {
-	s := earth.Scenario(t)
+	s := together(t)
 	s.Apply(embedded + "  storage: {metadataSize: 1Gi}\n")
 	waitForEmbedded(s)
 	password := adminPassword(s)

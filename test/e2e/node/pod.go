@@ -22,9 +22,13 @@ const (
 	retryEvery = 500 * time.Millisecond
 
 	// A container that ends is started again after a while, which doubles each
-	// time. A kubelet starts with ten seconds, and ends with minutes.
+	// time. Stories do not want to wait as long as a kubelet does.
 	firstBackoff = time.Second
 	lastBackoff  = 8 * time.Second
+
+	// As a kubelet has it.
+	firstPatientBackoff = 10 * time.Second
+	lastPatientBackoff  = 5 * time.Minute
 )
 
 // A token of a ServiceAccount, and when to get another.

@@ -19,8 +19,8 @@ const (
 	// programsVariable hands over what was built outside.
 	programsVariable = "FUNCTION_DITTOSERVER_E2E_PROGRAMS"
 
-	// outVariable is the folder for what is left to be read.
-	outVariable = "FUNCTION_DITTOSERVER_E2E_OUT"
+	// OutVariable names the folder for what is left to be read.
+	OutVariable = "FUNCTION_DITTOSERVER_E2E_OUT"
 
 	exitFailure = 1
 )
@@ -66,7 +66,7 @@ func enter(ctx context.Context, run func(context.Context, *World) int) (int, err
 // Out is the folder for what is left to be read: $FUNCTION_DITTOSERVER_E2E_OUT,
 // else one of the checkout. Runs at the same time need one each.
 func Out(root string) string {
-	if dir := os.Getenv(outVariable); dir != "" {
+	if dir := os.Getenv(OutVariable); dir != "" {
 		return dir
 	}
 	return filepath.Join(root, "_output", "e2e")
@@ -88,7 +88,7 @@ func install(ctx context.Context) error {
 		return nil
 	}
 	_, _ = fmt.Fprintln(os.Stderr, "Installing PostgreSQL from the distribution.")
-	cmd := exec.CommandContext(ctx, "apt-get", "install", "--yes", "--no-install-recommends", "postgresql", "postgresql-client")
+	cmd := exec.CommandContext(ctx, "sh", "-c", "apt-get update && apt-get install --yes --no-install-recommends postgresql postgresql-client")
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	out, err := cmd.CombinedOutput()
 	if _, ok := postgres.Installed(); !ok {

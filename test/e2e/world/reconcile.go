@@ -1,11 +1,16 @@
 package world
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -69,15 +74,13 @@ func (s *Scenario) Reconcile(name string) Reconciles {
 // reconcilesSince a request to reconcile; an empty token means all.
 func (s *Scenario) reconcilesSince(name, token string) (Reconciles, error) {
 	var r Reconciles
-	content, err := os.ReadFile(filepath.Join(s.Logs, "crossplane.log"))
+	lines, err := s.journal.of(s.Namespace, name)
 	if err != nil {
 		return r, err
 	}
 	begun := token == ""
-	request := fmt.Sprintf(`"request": {"name":%q,"namespace":%q}`, name, s.Namespace)
-	for line := range strings.Lines(string(content)) {
+	for _, line := range lines {
 		switch {
-		case !strings.Contains(line, request):
 		case !begun:
 			begun = strings.Contains(line, logRequested) && strings.Contains(line, token)
 		case strings.Contains(line, logComposed):
@@ -90,4 +93,56 @@ func (s *Scenario) reconcilesSince(name, token string) (Reconciles, error) {
 		}
 	}
 	return r, nil
+}
+
+// A journal is what Crossplane's log says of reconciles, by XR. The log is read
+// once: stories that ask all the time would read hundreds of megabytes else.
+type journal struct {
+	path string
+
+	mu     sync.Mutex
+	offset int64
+	lines  map[string][]string
+}
+
+// ofXR is how a line names the XR that it is about.
+var ofXR = regexp.MustCompile(`"request": \{"name":"([^"]*)","namespace":"([^"]*)"\}`) //nolint:gochecknoglobals // A constant.
+
+// of an XR are these lines so far.
+func (j *journal) of(namespace, name string) ([]string, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.read(); err != nil {
+		return nil, fmt.Errorf("cannot read Crossplane's log: %w", err)
+	}
+	return slices.Clip(j.lines[namespace+"/"+name]), nil
+}
+
+// read what was written since, up to the last line that is whole.
+func (j *journal) read() error {
+	log, err := os.Open(j.path)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if _, err := log.Seek(j.offset, io.SeekStart); err != nil {
+		return err
+	}
+	for r := bufio.NewReader(log); ; {
+		line, err := r.ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		j.offset += int64(len(line))
+		if !strings.Contains(line, logRequested) && !strings.Contains(line, logComposed) && !strings.Contains(line, logRefused) {
+			continue
+		}
+		if xr := ofXR.FindStringSubmatch(line); xr != nil {
+			key := xr[2] + "/" + xr[1]
+			j.lines[key] = append(j.lines[key], line)
+		}
+	}
 }

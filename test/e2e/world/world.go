@@ -55,6 +55,7 @@ type World struct {
 	// Out is the folder for what scenarios leave to be read.
 	Out string
 
+	journal  *journal
 	programs *toolchain.Programs
 	began    time.Time
 	say      func(string)
@@ -67,6 +68,7 @@ func Start(ctx context.Context, programs *toolchain.Programs, out string) (*Worl
 		return nil, err
 	}
 	w := &World{Box: box, Out: out, Logs: filepath.Join(out, "logs"), programs: programs, began: time.Now()}
+	w.journal = &journal{path: filepath.Join(w.Logs, "crossplane.log"), lines: map[string][]string{}}
 	w.say = func(line string) {
 		_, _ = fmt.Fprintf(os.Stderr, "%6.1fs  %s\n", time.Since(w.began).Seconds(), line)
 	}
@@ -102,7 +104,7 @@ func (w *World) agents(ctx context.Context) error {
 		"library/postgres":             {}, // The machine's own psql and pg_isready.
 		"dittofs/function-dittoserver": {Programs: map[string]string{"/function": w.programs.Function}, Entrypoint: []string{"/function"}, User: dittofsUser},
 		"percona/percona-postgresql-operator": {
-			Programs: map[string]string{"/postgres-operator": w.programs.PerconaOperator}, Entrypoint: []string{"/postgres-operator"}, User: perconaUser,
+			Programs: map[string]string{"/postgres-operator": w.programs.PerconaOperator}, Entrypoint: []string{"/postgres-operator"}, User: perconaUser, Patient: true,
 		},
 	}, w.Logs, w.say)
 	if err := w.Node.Register(ctx); err != nil {

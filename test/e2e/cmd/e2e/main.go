@@ -1,8 +1,10 @@
-// Command e2e keeps the end-to-end tests' world running, to be looked at.
+// Command e2e runs the end-to-end tests, and keeps their world running, to be
+// looked at.
 //
-//	go run ./cmd/e2e build   builds what is missing
-//	go run ./cmd/e2e up      starts the world and leaves it running
-//	go run ./cmd/e2e down    stops it
+//	go run ./cmd/e2e build          builds what is missing
+//	go run ./cmd/e2e test [FLAGS]   runs the stories, with flags of go test
+//	go run ./cmd/e2e up             starts the world and leaves it running
+//	go run ./cmd/e2e down           stops it
 package main
 
 import (
@@ -26,8 +28,10 @@ import (
 )
 
 const (
-	// serve is the command of the world that is left running.
+	// serve is the command of the world that is left running, and test that of
+	// the stories.
 	serve = "serve"
+	test  = "test"
 
 	upTimeout   = 20 * time.Minute
 	downTimeout = time.Minute
@@ -44,14 +48,19 @@ func main() {
 	container.Main()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	command := ""
-	if len(os.Args) == 2 { //nolint:mnd // One command.
-		command = os.Args[1]
+	command, args := "", []string(nil)
+	if len(os.Args) > 1 {
+		command, args = os.Args[1], os.Args[2:]
+	}
+	if len(args) > 0 && command != test {
+		command = ""
 	}
 	var err error
 	switch command {
 	case "build":
 		_, err = world.Prepare(ctx)
+	case test:
+		os.Exit(stories(ctx, args)) //nolint:gocritic // Nothing is left to be stopped.
 	case "up":
 		err = up(ctx)
 	case "down":
@@ -59,7 +68,7 @@ func main() {
 	case serve:
 		os.Exit(world.Main(ctx, keep)) //nolint:gocritic // Nothing is left to be stopped.
 	default:
-		err = errors.New("usage: e2e build|up|down")
+		err = errors.New("usage: e2e build|test|up|down")
 	}
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "e2e:", err)
