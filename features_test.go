@@ -12,6 +12,7 @@ import (
 
 	"github.com/dittofs/function-dittoserver/internal/condition"
 	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/pkg/percona"
 )
 
 // started is a server whose StatefulSet has been composed, with the Secrets
@@ -441,6 +442,7 @@ func TestPodKnobs(t *testing.T) {
 		{"imagePullSecrets", []any{object{"name": "platform"}, object{"name": "own"}}, spec["imagePullSecrets"]},
 		{"imagePullPolicy", "Always", at(spec, "containers", "name=dittofs", "imagePullPolicy")},
 		{"serviceAccountName", "files", spec["serviceAccountName"]},
+		{"serviceAccountName by its old name, which the API server fills in else, and nobody takes away", "files", spec["serviceAccount"]},
 		{"the account's token", false, spec["automountServiceAccountToken"]},
 		{"extraEnv", "eu-central-1", at(spec, "containers", "name=dittofs", "env", "name=AWS_REGION", "value")},
 		{"extraEnv from a field", "spec.nodeName", at(spec, "containers", "name=dittofs", "env", "name=NODE", "valueFrom", "fieldRef", "fieldPath")},
@@ -457,9 +459,52 @@ func TestPodKnobs(t *testing.T) {
 	s.editXR("spec.pod", nil)
 	s.rest(t)
 	after := podTemplate(s.get(server.KeyStatefulSet))
-	for _, path := range [][]string{{"metadata", "labels", "team"}, {"spec", "nodeSelector"}, {"spec", "tolerations"}, {"spec", "affinity"}, {"spec", "serviceAccountName"}} {
+	for _, path := range [][]string{{"metadata", "labels", "team"}, {"spec", "nodeSelector"}, {"spec", "tolerations"}, {"spec", "affinity"}, {"spec", "serviceAccountName"}, {"spec", "serviceAccount"}} {
 		if got := at(after, path...); got != nil {
 			t.Errorf("%s stays: %v", strings.Join(path, "."), got)
+		}
+	}
+}
+
+// An affinity that says nothing is none: sent, it would restart the pod.
+func TestEmptyAffinity(t *testing.T) {
+	s := started(t, namespaced())
+	live := s.get(server.KeyStatefulSet)
+	s.editXR("spec.pod", object{"affinity": object{}})
+	if diff := rolls(live, composed(s.response(t), server.KeyStatefulSet)); diff != "" {
+		t.Errorf("The pod is restarted: -live, +sent:\n%s", diff)
+	}
+}
+
+// A PerconaPGCluster has a crVersion from its beginning: the Percona operator
+// 2.9.0 does not survive one without. A live one keeps its own (R24).
+func TestCRVersion(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		edits  []any
+		input  []any
+		want   string
+	}{
+		"Default":  {reason: "The release that the images belong to.", want: percona.DefaultCRVersion},
+		"Platform": {reason: "A platform team knows its operator.", input: []any{"percona.crVersion", "3.0.0"}, want: "3.0.0"},
+		"Spec":     {reason: "The spec has the last word.", edits: []any{"spec.percona.crVersion", "2.10.0"}, input: []any{"percona.crVersion", "3.0.0"}, want: "2.10.0"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := newSituation(withPercona(tc.edits...)).withInput(tc.input...)
+			s.rest(t)
+			if got := textAt(s.get(server.KeyCluster), "spec", "crVersion"); got != tc.want {
+				t.Errorf("%s\ncrVersion is %q, want %q", tc.reason, got, tc.want)
+			}
+		})
+	}
+
+	for _, policy := range []string{"OnCreate", "Always"} {
+		s := servingOnPercona(t, withPercona("spec.percona.updatePolicy", policy))
+		setField(s.get(server.KeyCluster), "3.0.0", "spec", "crVersion")
+		got := s.response(t)
+		if sent := composed(got, server.KeyCluster); textAt(sent, "spec", "crVersion") == percona.DefaultCRVersion {
+			t.Errorf("%s: the default is sent to a live cluster of version 3.0.0", policy)
 		}
 	}
 }

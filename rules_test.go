@@ -529,6 +529,11 @@ func TestR03OnlyTheHashDiffersAfterARotation(t *testing.T) {
 	sts := mapFields.AsMap()
 	setField(sts, hashOf(composed(before, server.KeyStatefulSet)), "spec", "template", "metadata", "annotations", server.AnnotationConfigHash)
 	masked.Desired.Resources["statefulset"].Resource = toStruct(sts)
+	// The live one is ready, but does not know of the rotation yet (R15).
+	if got := masked.GetDesired().GetResources()["statefulset"].GetReady(); got != fnv1.Ready_READY_FALSE {
+		t.Errorf("The StatefulSet that is about to be rolled out is %s, want it not to be ready.", got)
+	}
+	masked.Desired.Resources["statefulset"].Ready = fnv1.Ready_READY_TRUE
 	if diff := cmp.Diff(before.GetDesired(), masked.GetDesired(), protocmp.Transform()); diff != "" {
 		t.Errorf("More than %s changed: -before, +after:\n%s", path, diff)
 	}

@@ -84,7 +84,9 @@ type PerconaSpec struct {
 	PostgresVersion *int32 `json:"postgresVersion,omitempty"`
 
 	// CRVersion is the version of the Percona operator that the cluster
-	// behaves like, 2.9.0 or newer. Unset: the operator pins its own.
+	// behaves like, 2.9.0 or newer: best that of the operator which runs, as
+	// another one starts its pods with an image of this version. Unset: the
+	// platform's, else 2.9.0; a live cluster keeps the one that it has.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(2[.](9|[1-9][0-9]+)|([3-9]|[1-9][0-9]+)[.][0-9]+)[.][0-9]+$')",message="must be a version of the Percona operator with three numbers, 2.9.0 or newer"

@@ -86,8 +86,10 @@ type Defaults struct {
 
 // PerconaDefaults are defaults for the PostgreSQL clusters.
 type PerconaDefaults struct {
-	// CRVersion of new clusters, 2.9.0 or newer. Unset: the operator pins its
-	// own. A live cluster takes a change with updatePolicy: Always.
+	// CRVersion of new clusters, 2.9.0 or newer: best that of the Percona
+	// operator which runs, as another one starts pods with an image of this
+	// version. Unset: 2.9.0. A live cluster takes a change with updatePolicy:
+	// Always.
 	// +optional
 	CRVersion string `json:"crVersion,omitempty"`
 

@@ -24,7 +24,9 @@ func customise(srv *server.Server, spec *corev1ac.PodSpecApplyConfiguration) err
 		spec.WithPriorityClassName(pod.PriorityClassName)
 	}
 	if pod.ServiceAccountName != "" {
-		spec.WithServiceAccountName(pod.ServiceAccountName)
+		// The API server fills in the field's old name too. If that were not
+		// ours it would stay, and with it the account, when this one goes.
+		spec.WithServiceAccountName(pod.ServiceAccountName).WithDeprecatedServiceAccount(pod.ServiceAccountName)
 	}
 	if pod.ImagePullPolicy != "" {
 		for i := range spec.Containers {
@@ -34,7 +36,7 @@ func customise(srv *server.Server, spec *corev1ac.PodSpecApplyConfiguration) err
 			spec.InitContainers[i].WithImagePullPolicy(pod.ImagePullPolicy)
 		}
 	}
-	if pod.Affinity != nil {
+	if pod.Affinity != nil && *pod.Affinity != (corev1.Affinity{}) {
 		affinity, err := as[corev1ac.AffinityApplyConfiguration](pod.Affinity)
 		if err != nil {
 			return errors.Wrap(err, "spec.pod.affinity")

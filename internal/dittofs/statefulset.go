@@ -68,7 +68,7 @@ func NewWorkload(srv *server.Server, seen *observed.State, db *database.Plan, cr
 		return nil, err
 	}
 	w.Rolls = live.Live() && !w.Keep && !w.Waits && rolls(live, template)
-	w.object = statefulSet(srv, live, template, claims, w.Keep || w.Waits)
+	w.object = statefulSet(srv, live, template, claims, w)
 
 	return w, nil
 }
@@ -115,7 +115,7 @@ func rolls(live observed.Object, template *corev1ac.PodTemplateSpecApplyConfigur
 	return observed.RunningImage(live, "containers", observed.ContainerName) != *template.Spec.Containers[0].Image
 }
 
-func statefulSet(srv *server.Server, live observed.Object, template *corev1ac.PodTemplateSpecApplyConfiguration, claims []*corev1ac.PersistentVolumeClaimApplyConfiguration, keep bool) desired.Object {
+func statefulSet(srv *server.Server, live observed.Object, template *corev1ac.PodTemplateSpecApplyConfiguration, claims []*corev1ac.PersistentVolumeClaimApplyConfiguration, w *Workload) desired.Object {
 	id := srv.Identity(server.KeyStatefulSet)
 	spec := appsv1ac.StatefulSetSpec().
 		WithReplicas(*srv.Spec.Replicas).
@@ -134,10 +134,12 @@ func statefulSet(srv *server.Server, live observed.Object, template *corev1ac.Po
 		spec.VolumeClaimTemplates = append(spec.VolumeClaimTemplates, *c)
 	}
 
+	// What is live now does not know yet that it is to be rolled out.
+	ready := rolledOut(live, *srv.Spec.Replicas) && !w.Rolls
 	o := desired.New(id.Key, appsv1ac.StatefulSet(id.Name, srv.Namespace).
-		WithLabels(srv.Labels("server")).WithSpec(spec), rolledOut(live, *srv.Spec.Replicas))
+		WithLabels(srv.Labels("server")).WithSpec(spec), ready)
 	if live.Live() && o.Err == nil {
-		follow(o.Content, live, keep)
+		follow(o.Content, live, w.Keep || w.Waits)
 	}
 
 	return o

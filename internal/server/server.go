@@ -176,6 +176,10 @@ func (s *Server) applyDefaults() {
 	if p.CRVersion == "" {
 		p.CRVersion = s.Input.Percona.CRVersion
 	}
+	if p.CRVersion == "" {
+		p.CRVersion = percona.DefaultCRVersion
+		s.DatabaseDefaults = append(s.DatabaseDefaults, "crVersion")
+	}
 	if p.PostgresVersion == nil {
 		p.PostgresVersion = s.Input.Percona.PostgresVersion
 	}

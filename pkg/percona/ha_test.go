@@ -80,6 +80,7 @@ func overrides(patch string) *runtime.RawExtension {
 
 const highlyAvailableYAML = `
 metadata: {annotations: {team: storage}}
+crVersion: 2.9.0
 postgresVersion: 17
 image: docker.io/percona/percona-distribution-postgresql:17.9-1
 users:

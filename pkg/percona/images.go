@@ -6,7 +6,15 @@ import (
 	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
 )
 
-// DefaultImages returns the images that belong to Percona operator 2.9.0 and
+// DefaultCRVersion is the release of the Percona operator that a cluster behaves
+// like if nobody says another one, and that DefaultImages belong to. It is always
+// sent: operator 2.9.0 ends ten seconds after each start while there is a cluster
+// without one, and gives it one only when it has been up for a minute (percona
+// v2.9.0 percona/controller/pgcluster/standby.go, pollAndRequeueStandbys). A live
+// cluster keeps the one that it has.
+const DefaultCRVersion = "2.9.0"
+
+// DefaultImages returns the images that belong to DefaultCRVersion and
 // that major version of PostgreSQL (percona v2.9.0 e2e-tests/release_versions).
 // Postgres is empty for a version that the operator has no image for.
 func DefaultImages(postgresVersion int32) v1alpha1.PerconaImages {

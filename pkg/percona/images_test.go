@@ -20,6 +20,9 @@ func TestDefaultImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if version, ok := strings.CutPrefix(filepath.Base(dir), "v2@v"); ok && version != DefaultCRVersion {
+		t.Errorf("DefaultCRVersion is %s, want that of the module, %s", DefaultCRVersion, version)
+	}
 	data, err := os.ReadFile(filepath.Join(dir, "e2e-tests", "release_versions"))
 	if err != nil {
 		t.Fatal(err)

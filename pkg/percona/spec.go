@@ -1,6 +1,8 @@
 package percona
 
 import (
+	"cmp"
+
 	pgv2 "github.com/percona/percona-postgresql-operator/v2/pkg/apis/pgv2.percona.com/v2"
 	crunchy "github.com/percona/percona-postgresql-operator/v2/pkg/apis/postgres-operator.crunchydata.com/v1beta1"
 	corev1 "k8s.io/api/core/v1"
@@ -24,7 +26,8 @@ func WithImagePullSecrets(secrets []corev1.LocalObjectReference) Option {
 
 // BuildPerconaPGClusterSpec returns the spec of a server's cluster, built from
 // spec.percona and from the server's name, namespace and UID. Fields that are
-// not set take the API's defaults; images then are those of DefaultImages.
+// not set take the API's defaults; images then are those of DefaultImages, and
+// crVersion is DefaultCRVersion.
 // Options come next, and spec.percona.overrides last. ds is not changed.
 //
 // Nothing that the operator writes itself is in it, but for a pause that the
@@ -46,7 +49,7 @@ func BuildPerconaPGClusterSpec(ds *v1alpha1.DittoServer, opts ...Option) (pgv2.P
 	version := ptr.Deref(p.PostgresVersion, DefaultPostgresVersion)
 	images := imagesOf(p.Images, version)
 	spec := pgv2.PerconaPGClusterSpec{
-		CRVersion:       p.CRVersion,
+		CRVersion:       cmp.Or(p.CRVersion, DefaultCRVersion),
 		PostgresVersion: int(version),
 		Image:           images.Postgres,
 		Users: []crunchy.PostgresUserSpec{{

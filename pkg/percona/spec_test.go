@@ -42,6 +42,7 @@ func TestBuildPerconaPGClusterSpec(t *testing.T) {
 			reason: "Without any choice it is one PostgreSQL 16 pod without backups.",
 			args:   args{ds: server(v1alpha1.PerconaSpec{})},
 			want: `
+crVersion: 2.9.0
 postgresVersion: 16
 image: docker.io/percona/percona-distribution-postgresql:16.13-1
 users:
@@ -124,6 +125,7 @@ backups:
 				return ds
 			}()},
 			want: `
+crVersion: 2.9.0
 postgresVersion: 16
 image: docker.io/percona/percona-distribution-postgresql:16.13-1
 users:

@@ -47,7 +47,7 @@ func (c *podContainer) update(ctx context.Context, change func(*corev1.Container
 
 // complete runs an init container until it succeeds.
 func (c *podContainer) complete(ctx, begin context.Context) {
-	for backoff, last := c.backoffs(); begin.Err() == nil; backoff = min(2*backoff, last) {
+	for backoff := firstBackoff; begin.Err() == nil; backoff = min(2*backoff, lastBackoff) {
 		code, ok := c.once(ctx, begin)
 		if ok && code == 0 {
 			c.update(ctx, func(s *corev1.ContainerStatus) { s.Ready = true })
@@ -59,21 +59,13 @@ func (c *podContainer) complete(ctx, begin context.Context) {
 
 // keep a container running.
 func (c *podContainer) keep(ctx, begin context.Context) {
-	for backoff, last := c.backoffs(); begin.Err() == nil; backoff = min(2*backoff, last) {
+	for backoff := firstBackoff; begin.Err() == nil; backoff = min(2*backoff, lastBackoff) {
 		_, ok := c.once(ctx, begin)
 		if begin.Err() != nil {
 			return
 		}
 		c.back(ctx, begin, backoff, ok)
 	}
-}
-
-// backoffs of the container: before its second start, and the longest.
-func (c *podContainer) backoffs() (first, last time.Duration) {
-	if image, err := c.pod.agent.image(c.spec.Image); err == nil && image.Patient {
-		return firstPatientBackoff, lastPatientBackoff
-	}
-	return firstBackoff, lastBackoff
 }
 
 // back off before another start.

@@ -43,10 +43,6 @@ type Image struct {
 
 	// User of the image, for pods that say none.
 	User int64
-
-	// Patient containers that end are started again when a kubelet would, after
-	// ten seconds and more, and not at once.
-	Patient bool
 }
 
 // An Agent runs the pods of its node.

@@ -22,13 +22,9 @@ const (
 	retryEvery = 500 * time.Millisecond
 
 	// A container that ends is started again after a while, which doubles each
-	// time. Stories do not want to wait as long as a kubelet does.
+	// time. A kubelet starts with ten seconds, and ends with minutes.
 	firstBackoff = time.Second
 	lastBackoff  = 8 * time.Second
-
-	// As a kubelet has it.
-	firstPatientBackoff = 10 * time.Second
-	lastPatientBackoff  = 5 * time.Minute
 )
 
 // A token of a ServiceAccount, and when to get another.

@@ -22,6 +22,9 @@ metadata:
   name: pretended
   annotations: {node.alpha.kubernetes.io/ttl: "0"}
   labels: {kubernetes.io/hostname: pretended, kubernetes.io/os: linux, kubernetes.io/arch: amd64, e2e.dittofs.io/pods: pretended}
+status:
+  capacity: {cpu: 1k, memory: 1Ti, pods: 1M, ephemeral-storage: 1Ti}
+  allocatable: {cpu: 1k, memory: 1Ti, pods: 1M, ephemeral-storage: 1Ti}
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingAdmissionPolicy

@@ -104,7 +104,7 @@ func (w *World) agents(ctx context.Context) error {
 		"library/postgres":             {}, // The machine's own psql and pg_isready.
 		"dittofs/function-dittoserver": {Programs: map[string]string{"/function": w.programs.Function}, Entrypoint: []string{"/function"}, User: dittofsUser},
 		"percona/percona-postgresql-operator": {
-			Programs: map[string]string{"/postgres-operator": w.programs.PerconaOperator}, Entrypoint: []string{"/postgres-operator"}, User: perconaUser, Patient: true,
+			Programs: map[string]string{"/postgres-operator": w.programs.PerconaOperator}, Entrypoint: []string{"/postgres-operator"}, User: perconaUser,
 		},
 	}, w.Logs, w.say)
 	if err := w.Node.Register(ctx); err != nil {
