@@ -25,7 +25,7 @@ const (
 	// fleetVariable says how many servers are made at once, in one run after
 	// the other; fleetSizes are those of CI.
 	fleetVariable = "E2E_FLEET"
-	fleetSizes    = "25,50,100,200"
+	fleetSizes    = "50,200"
 
 	// perconaEvery server of a fleet has a database of its own.
 	perconaEvery = 4

@@ -100,6 +100,17 @@ func Excuse(rules []string, walked, fresh Objects) {
 func excuse(rule string, objects Objects) {
 	server := within(objects["StatefulSet/NAME"], "spec")
 	switch rule {
+	case "R4": // The administrator's first password is read on the first boot only, so the reference of that stays.
+		containers, _ := within(server, "template", "spec")["containers"].([]any)
+		for _, c := range containers {
+			fields, _ := c.(map[string]any)
+			env, _ := fields["env"].([]any)
+			fields["env"] = slices.DeleteFunc(env, func(e any) bool {
+				variable, _ := e.(map[string]any)
+				return variable["name"] == "DITTOFS_ADMIN_INITIAL_PASSWORD"
+			})
+		}
+		delete(objects["Secret/NAME-connection"], "data")
 	case "R5": // Storage follows the live StatefulSet, and mounts follow it.
 		delete(server, "volumeClaimTemplates")
 		containers, _ := within(server, "template", "spec")["containers"].([]any)

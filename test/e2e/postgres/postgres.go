@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +32,9 @@ const (
 	labelRole    = "postgres-operator.crunchydata.com/role"
 	labelData    = "postgres-operator.crunchydata.com/data"
 
+	// labelPods of a namespace says whether its pods are pretended.
+	labelPods = "e2e.dittofs.io/pods"
+
 	// patroniVersion of the images that the pods name.
 	patroniVersion = "4.1.0"
 
@@ -46,6 +50,8 @@ type Servers struct {
 
 	mu      sync.Mutex
 	running map[types.NamespacedName]*database
+	// told of the clusters whose servers are pretended.
+	told map[types.NamespacedName]bool
 }
 
 // A database is the PostgreSQL of one cluster.
@@ -59,7 +65,7 @@ type database struct {
 
 // New servers.
 func New(c *cluster.Client, box *sandbox.Sandbox, logs string, say func(string)) *Servers {
-	return &Servers{client: c, box: box, logs: logs, say: say, running: map[types.NamespacedName]*database{}}
+	return &Servers{client: c, box: box, logs: logs, say: say, running: map[types.NamespacedName]*database{}, told: map[types.NamespacedName]bool{}}
 }
 
 // Run servers until the context ends.
@@ -102,13 +108,32 @@ func (s *Servers) sync(ctx context.Context) error {
 			s.say(fmt.Sprintf("postgres: %s is stopped", key))
 		}
 	}
+	maps.DeleteFunc(s.told, func(key types.NamespacedName, _ bool) bool { return !wanted[key] })
 	var errs []error
 	for key := range wanted {
-		if err := s.serve(ctx, key); err != nil {
+		if err := s.look(ctx, key); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// look after a cluster. One whose server is pretended has nobody who connects to
+// it.
+func (s *Servers) look(ctx context.Context, key types.NamespacedName) error {
+	if s.told[key] {
+		return nil
+	}
+	var home corev1.Namespace
+	if err := s.client.Get(ctx, types.NamespacedName{Name: key.Namespace}, &home); err != nil {
+		return err
+	}
+	if home.Labels[labelPods] != "pretended" {
+		return s.serve(ctx, key)
+	}
+	err := s.tell(ctx, key)
+	s.told[key] = err == nil
+	return err
 }
 
 // serve a cluster's users.
