@@ -110,7 +110,8 @@ func TestBuild(t *testing.T) {
 	if len(found) != 1 {
 		t.Fatalf("%d layers are annotated, want one", len(found))
 	}
-	if d := cmp.Diff(map[string]string{layerKey + ":" + found[0]: baseLayer}, config.Config.Labels); d != "" {
+	labels := map[string]string{layerKey + ":" + found[0]: baseLayer, "org.opencontainers.image.title": "f"}
+	if d := cmp.Diff(labels, config.Config.Labels); d != "" {
 		t.Errorf("labels (-want +got):\n%s", d)
 	}
 	if d := cmp.Diff([]string{"linux", "arm64", "/function"}, []string{config.OS, config.Architecture, config.Config.Entrypoint[0]}); d != "" {
