@@ -15,9 +15,21 @@ BENCHTIME  ?= 1s
 BENCHCOUNT ?= 1
 # How long each fuzz target runs.
 FUZZTIME ?= 1m
-# The image that make image builds, and the version that it tells.
-IMAGE   ?= function-dittoserver:dev
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# The image that make image builds.
+IMAGE ?= function-dittoserver:dev
+# The version of what is built: the tag, or what follows it. Crossplane compares
+# the versions of packages, so what has no tag yet gets one that is older than
+# every release.
+VERSION ?= $(or $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null),$(shell git describe --always --exclude '*' --dirty 2>/dev/null | sed 's/^/v0.0.0-g/'),v0.0.0-dev)
+# Where make build leaves the packages, and what make push pushes them to, like
+# ghcr.io/dittofs.
+PACKAGES ?= _output/packages
+REGISTRY ?=
+
+# A binary depends on the source, the version that it tells and Go, and on
+# nothing else of the machine: no paths, no state of the checkout, no C, no
+# instructions that only newer processors have.
+GO_BUILD := CGO_ENABLED=0 GOFLAGS= GOAMD64=v1 GOARM64=v8.0 go build -trimpath -buildvcs=false -ldflags='-s -w -X main.buildVersion=$(VERSION)'
 
 # Programs that take minutes to build are kept outside the checkout, by the
 # go.sum that pins them and by the version of Go.
@@ -118,8 +130,34 @@ fuzz: ## Run each fuzz target for a minute (FUZZTIME=1m).
 	done
 
 .PHONY: build
-build: ## Build the function's static binary: bin/function.
-	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w -X main.buildVersion=$(VERSION)' -o bin/function .
+build: ## Build the packages, the function's for linux/amd64 and linux/arm64: _output/packages.
+	@for arch in amd64 arm64; do \
+		GOOS=linux GOARCH=$$arch $(GO_BUILD) -o $(PACKAGES)/bin/function-linux-$$arch . || exit 1; \
+	done
+	@cd tools/xpkg && go run ./cmd/xpkg build -root $(CURDIR) -binaries $(abspath $(PACKAGES))/bin -version $(VERSION) -o $(abspath $(PACKAGES))
+
+.PHONY: push
+push: ## Push the packages that make build left to a registry (REGISTRY=ghcr.io/dittofs).
+	@cd tools/xpkg && go run ./cmd/xpkg push -from $(abspath $(PACKAGES)) -registry '$(REGISTRY)'
+
+.PHONY: binary
+binary: ## Build the function's static binary for this machine: bin/function.
+	$(GO_BUILD) -o bin/function .
+
+.PHONY: packages
+packages: ## Build the packages twice and check them with Crossplane's own code.
+	cd test/packages && go test -timeout 30m -count=1 $(TESTFLAGS) ./...
+
+.PHONY: sbom
+sbom: ## List what the built programs are made of, with licenses, as CycloneDX files beside the packages.
+	@for arch in amd64 arm64; do \
+		go -C tools/audit tool cyclonedx-gomod bin -json -std -licenses -noserial -notimestamp -version $(VERSION) \
+			-output $(abspath $(PACKAGES))/function-dittoserver-$$arch.cdx.json $(abspath $(PACKAGES))/bin/function-linux-$$arch || exit 1; \
+	done
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what the function calls, Go's own library included (GOVULNDB).
+	@.ci/vuln
 
 .PHONY: image
 image: ## Build the function's image with Docker (IMAGE=function-dittoserver:dev).
