@@ -28,7 +28,7 @@ const (
 	fleetSizes    = "50,200"
 
 	// perconaEvery server of a fleet has a database of its own.
-	perconaEvery = 4
+	perconaEvery = 10
 
 	// fleetTimeout is for servers to converge, and to be gone: the API server
 	// and Crossplane share a machine with few processors here.

@@ -13,12 +13,15 @@ import (
 	"path/filepath"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -53,6 +56,32 @@ func New(config *rest.Config) (*Client, error) {
 		return nil, fmt.Errorf("cannot make a client: %w", err)
 	}
 	return &Client{WithWatch: c, Config: config}, nil
+}
+
+// NodeName is the field that a mirror finds pods by.
+const NodeName = "spec.nodeName"
+
+// Mirror of what agents look at many times a second: it follows the API server,
+// which has other things to do than to answer them. It ends with the context.
+func (c *Client) Mirror(ctx context.Context) (client.Reader, error) {
+	mirror, err := cache.New(c.Config, cache.Options{Scheme: c.Scheme()})
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a mirror: %w", err)
+	}
+	err = mirror.IndexField(ctx, &corev1.Pod{}, NodeName, func(o client.Object) []string {
+		pod, _ := o.(*corev1.Pod)
+		return []string{pod.Spec.NodeName}
+	})
+	if err != nil {
+		return nil, err
+	}
+	go func() { _ = mirror.Start(ctx) }() // It fails if it is started twice.
+	for _, kind := range []client.Object{&corev1.Pod{}, &corev1.Namespace{}, &corev1.Secret{}, &corev1.Service{}, &discoveryv1.EndpointSlice{}} {
+		if _, err := mirror.GetInformer(ctx, kind); err != nil {
+			return nil, fmt.Errorf("cannot mirror %T: %w", kind, err)
+		}
+	}
+	return mirror, nil
 }
 
 // Manifests of a YAML stream.

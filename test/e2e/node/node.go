@@ -28,8 +28,7 @@ const (
 	// Name of the node.
 	Name = "real"
 
-	// syncEvery is how often the agent looks for pods and changed volumes. A
-	// kubelet watches pods, and takes a minute for volumes.
+	// syncEvery is how often the agent looks for pods.
 	syncEvery = 250 * time.Millisecond
 )
 
@@ -48,6 +47,7 @@ type Image struct {
 // An Agent runs the pods of its node.
 type Agent struct {
 	client *cluster.Client
+	mirror client.Reader
 	box    *sandbox.Sandbox
 	images map[string]Image
 	logs   string
@@ -60,8 +60,8 @@ type Agent struct {
 // New agent. The images are known by their repositories, such as
 // dittofs/function-dittoserver, whatever the registry and the tag. Each container
 // has a log in a folder of its pod.
-func New(c *cluster.Client, box *sandbox.Sandbox, images map[string]Image, logs string, say func(string)) *Agent {
-	return &Agent{client: c, box: box, images: images, logs: logs, say: say, pods: map[types.UID]*pod{}}
+func New(c *cluster.Client, mirror client.Reader, box *sandbox.Sandbox, images map[string]Image, logs string, say func(string)) *Agent {
+	return &Agent{client: c, mirror: mirror, box: box, images: images, logs: logs, say: say, pods: map[types.UID]*pod{}}
 }
 
 // Register the node.
@@ -105,7 +105,7 @@ func (a *Agent) Run(ctx context.Context) {
 // sync what runs with what the API server says should.
 func (a *Agent) sync(ctx context.Context) error {
 	var list corev1.PodList
-	if err := a.client.List(ctx, &list, client.MatchingFields{"spec.nodeName": Name}); err != nil {
+	if err := a.mirror.List(ctx, &list, client.MatchingFields{cluster.NodeName: Name}); err != nil {
 		return err
 	}
 	a.mu.Lock()

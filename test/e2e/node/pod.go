@@ -18,8 +18,11 @@ import (
 )
 
 const (
-	// What is missing is looked for this often, and volumes are refreshed.
+	// What is missing is looked for this often.
 	retryEvery = 500 * time.Millisecond
+
+	// Volumes are refreshed this often. A kubelet takes a minute.
+	refreshEvery = 2 * time.Second
 
 	// A container that ends is started again after a while, which doubles each
 	// time. A kubelet starts with ten seconds, and ends with minutes.
@@ -182,7 +185,7 @@ func (p *pod) prepare(ctx, begin context.Context) (dirs map[string]string, ok bo
 
 // refresh the volumes that come from objects, as a kubelet does.
 func (p *pod) refresh(begin context.Context) {
-	tick := time.NewTicker(retryEvery)
+	tick := time.NewTicker(refreshEvery)
 	defer tick.Stop()
 	for {
 		select {

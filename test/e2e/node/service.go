@@ -15,14 +15,13 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/dittofs/function-dittoserver/test/e2e/cluster"
 	"github.com/dittofs/function-dittoserver/test/e2e/sandbox"
 )
 
 // Services make the Services whose pods run for real reachable: by their names,
 // as a cluster's DNS does, and at their addresses and ports, as kube-proxy does.
 type Services struct {
-	client *cluster.Client
+	mirror client.Reader
 	box    *sandbox.Sandbox
 	say    func(string)
 
@@ -40,8 +39,8 @@ type proxy struct {
 }
 
 // NewServices makes none reachable yet.
-func NewServices(c *cluster.Client, box *sandbox.Sandbox, say func(string)) *Services {
-	return &Services{client: c, box: box, say: say, proxies: map[string]*proxy{}}
+func NewServices(mirror client.Reader, box *sandbox.Sandbox, say func(string)) *Services {
+	return &Services{mirror: mirror, box: box, say: say, proxies: map[string]*proxy{}}
 }
 
 // Run until the context ends.
@@ -62,11 +61,11 @@ func (s *Services) Run(ctx context.Context) {
 
 func (s *Services) sync(ctx context.Context) error {
 	var services corev1.ServiceList
-	if err := s.client.List(ctx, &services); err != nil {
+	if err := s.mirror.List(ctx, &services); err != nil {
 		return err
 	}
 	var slicesList discoveryv1.EndpointSliceList
-	if err := s.client.List(ctx, &slicesList); err != nil {
+	if err := s.mirror.List(ctx, &slicesList); err != nil {
 		return err
 	}
 	endpoints := map[client.ObjectKey][]discoveryv1.EndpointSlice{}

@@ -44,6 +44,7 @@ const (
 // Servers are the PostgreSQL servers of all clusters.
 type Servers struct {
 	client *cluster.Client
+	mirror client.Reader
 	box    *sandbox.Sandbox
 	logs   string
 	say    func(string)
@@ -64,8 +65,8 @@ type database struct {
 }
 
 // New servers.
-func New(c *cluster.Client, box *sandbox.Sandbox, logs string, say func(string)) *Servers {
-	return &Servers{client: c, box: box, logs: logs, say: say, running: map[types.NamespacedName]*database{}, told: map[types.NamespacedName]bool{}}
+func New(c *cluster.Client, mirror client.Reader, box *sandbox.Sandbox, logs string, say func(string)) *Servers {
+	return &Servers{client: c, mirror: mirror, box: box, logs: logs, say: say, running: map[types.NamespacedName]*database{}, told: map[types.NamespacedName]bool{}}
 }
 
 // Run servers until the context ends.
@@ -89,7 +90,7 @@ func (s *Servers) Run(ctx context.Context) {
 // sync the servers with the clusters' pods and Secrets.
 func (s *Servers) sync(ctx context.Context) error {
 	var pods corev1.PodList
-	if err := s.client.List(ctx, &pods, client.MatchingLabels{labelData: "postgres"}); err != nil {
+	if err := s.mirror.List(ctx, &pods, client.MatchingLabels{labelData: "postgres"}); err != nil {
 		return err
 	}
 	wanted := map[types.NamespacedName]bool{}
@@ -125,7 +126,7 @@ func (s *Servers) look(ctx context.Context, key types.NamespacedName) error {
 		return nil
 	}
 	var home corev1.Namespace
-	if err := s.client.Get(ctx, types.NamespacedName{Name: key.Namespace}, &home); err != nil {
+	if err := s.mirror.Get(ctx, types.NamespacedName{Name: key.Namespace}, &home); err != nil {
 		return err
 	}
 	if home.Labels[labelPods] != "pretended" {
@@ -139,7 +140,7 @@ func (s *Servers) look(ctx context.Context, key types.NamespacedName) error {
 // serve a cluster's users.
 func (s *Servers) serve(ctx context.Context, key types.NamespacedName) error {
 	var secrets corev1.SecretList
-	if err := s.client.List(ctx, &secrets, client.InNamespace(key.Namespace), client.MatchingLabels{labelCluster: key.Name, labelRole: "pguser"}); err != nil {
+	if err := s.mirror.List(ctx, &secrets, client.InNamespace(key.Namespace), client.MatchingLabels{labelCluster: key.Name, labelRole: "pguser"}); err != nil {
 		return err
 	}
 	for i := range secrets.Items {

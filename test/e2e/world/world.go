@@ -99,7 +99,11 @@ func (w *World) Say(format string, args ...any) { //nolint:goprintffuncname // S
 
 // agents run pods, databases and Services.
 func (w *World) agents(ctx context.Context) error {
-	w.Node = node.New(w.Client, w.Box, map[string]node.Image{
+	mirror, err := w.Mirror(ctx)
+	if err != nil {
+		return err
+	}
+	w.Node = node.New(w.Client, mirror, w.Box, map[string]node.Image{
 		"marmos91c/dittofs":            {Programs: map[string]string{"/app/dfs": w.programs.DittoFS}, Entrypoint: []string{"/app/dfs"}, User: dittofsUser},
 		"library/postgres":             {}, // The machine's own psql and pg_isready.
 		"dittofs/function-dittoserver": {Programs: map[string]string{"/function": w.programs.Function}, Entrypoint: []string{"/function"}, User: dittofsUser},
@@ -110,10 +114,10 @@ func (w *World) agents(ctx context.Context) error {
 	if err := w.Node.Register(ctx); err != nil {
 		return err
 	}
-	w.Postgres = postgres.New(w.Client, w.Box, w.Logs, w.say)
+	w.Postgres = postgres.New(w.Client, mirror, w.Box, w.Logs, w.say)
 	go w.Node.Run(ctx)
 	go w.Postgres.Run(ctx)
-	go node.NewServices(w.Client, w.Box, w.say).Run(ctx)
+	go node.NewServices(mirror, w.Box, w.say).Run(ctx)
 	return nil
 }
 
