@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dittofs/function-dittoserver/internal/condition"
 )
 
 const (
@@ -148,5 +151,23 @@ const ReasonThree = "Three"
 	want := map[string][]string{"A": {"One", "Two"}, "B": {"One", "Three"}}
 	if diff := cmp.Diff(want, reportedReasons(t, source)); diff != "" {
 		t.Errorf("reportedReasons(...): -want, +got:\n%s", diff)
+	}
+}
+
+// TestReasonsAreAll holds what code knows of reasons to the constants.
+func TestReasonsAreAll(t *testing.T) {
+	want := map[string]bool{}
+	for _, reasons := range reportedReasons(t, nil) {
+		for _, r := range reasons {
+			want[r] = true
+		}
+	}
+	got := condition.Reasons()
+	if len(got) != len(want) {
+		t.Errorf("condition.Reasons() has %d reasons, and there are %d", len(got), len(want))
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), got); diff != "" {
+		t.Errorf("condition.Reasons(): -want, +got:\n%s", diff)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/dittofs/function-dittoserver/internal/database"
 	"github.com/dittofs/function-dittoserver/internal/desired"
 	"github.com/dittofs/function-dittoserver/internal/dittofs"
+	"github.com/dittofs/function-dittoserver/internal/logged"
 	"github.com/dittofs/function-dittoserver/internal/observed"
 	"github.com/dittofs/function-dittoserver/internal/server"
 	"github.com/dittofs/function-dittoserver/internal/status"
@@ -34,27 +35,26 @@ type Function struct {
 // StatefulSet that runs the server on it.
 func (f *Function) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) (*fnv1.RunFunctionResponse, error) {
 	rsp := response.To(req, refusedTTL)
-	xr := server.Observed(req)
-	log := f.log.WithValues("xr", xr.Name, "kind", xr.Kind)
+	refuse := func(reason string, err error) (*fnv1.RunFunctionResponse, error) {
+		f.log.Info("Refused a server", append(logged.Values(req), "reason", reason, "error", err.Error())...)
+
+		return status.Refuse(rsp, server.Observed(req), reason, err), nil
+	}
 
 	// What the user and the platform want, checked.
 	srv, err := server.Resolve(req)
 	if err != nil {
-		log.Info("Refused an invalid server", "error", err)
-
-		return status.Refuse(rsp, xr, condition.ReasonInvalidSpec, err), nil
+		return refuse(condition.ReasonInvalidSpec, err)
 	}
 
 	// What exists, what is absent, and what is still unknown.
 	seen := observed.From(req, srv)
 	rsp.Requirements = seen.Requirements()
 	if err := errors.Join(seen.Missing(), seen.Mismatched()); err != nil {
-		return status.Refuse(rsp, xr, condition.ReasonInvalidSpec, err), nil
+		return refuse(condition.ReasonInvalidSpec, err)
 	}
 	if err := seen.Taken(); err != nil {
-		log.Info("Refused to take over what is somebody else's", "error", err)
-
-		return status.Refuse(rsp, xr, condition.ReasonNameTaken, err), nil
+		return refuse(condition.ReasonNameTaken, err)
 	}
 
 	// Secrets that are made once, and never again (R4).
@@ -64,20 +64,20 @@ func (f *Function) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) 
 	// why (R1, R6, R7, R22).
 	db, err := database.For(srv, seen, !creds.Settled)
 	if err != nil {
-		return status.Refuse(rsp, xr, condition.ReasonInvalidSpec, err), nil
+		return refuse(condition.ReasonInvalidSpec, err)
 	}
 
 	// The file that the server reads, and the hash that rolls its pod (R3).
 	cfg, err := dittofs.NewConfig(srv, seen, db, creds)
 	if err != nil {
-		return status.Refuse(rsp, xr, condition.ReasonInvalidSpec, err), nil
+		return refuse(condition.ReasonInvalidSpec, err)
 	}
 
 	// The pod: created once everything that it needs is there, and kept
 	// whatever the database does (R1, R3, R5, R13).
 	work, err := dittofs.NewWorkload(srv, seen, db, creds, cfg)
 	if err != nil {
-		return status.Refuse(rsp, xr, condition.ReasonInvalidSpec, err), nil
+		return refuse(condition.ReasonInvalidSpec, err)
 	}
 
 	// Nothing is composed under a name that may be somebody else's (R23).
@@ -88,15 +88,15 @@ func (f *Function) RunFunction(_ context.Context, req *fnv1.RunFunctionRequest) 
 	want.Add(cfg.Object(work.Keep), dittofs.Connection(srv, seen, creds, work))
 	want.Add(work.Objects()...)
 	if err := want.Into(rsp); err != nil {
-		return status.Refuse(rsp, xr, condition.ReasonInvalidSpec, err), nil
+		return refuse(condition.ReasonInvalidSpec, err)
 	}
 
 	// What a person is told (R15, R16, R17).
 	report := status.Report{Server: srv, Seen: seen, Database: db, Credentials: creds, Config: cfg, Workload: work, Held: want.Held(), Unready: want.Unready()}
 	if err := report.Into(rsp); err != nil {
-		return status.Refuse(rsp, xr, condition.ReasonInvalidSpec, err), nil
+		return refuse(condition.ReasonInvalidSpec, err)
 	}
-	log.Debug("Composed a server", "database", db.ID, "started", work.Start, "held", report.Held, "unready", report.Unready)
+	f.log.Debug("Composed a server", append(logged.Values(req), "database", db.ID, "started", work.Start, "held", report.Held, "unready", report.Unready)...)
 
 	return rsp, nil
 }

@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/crossplane/function-sdk-go"
 	"github.com/crossplane/function-sdk-go/errors"
 
+	"github.com/dittofs/function-dittoserver/internal/metrics"
 	"github.com/dittofs/function-dittoserver/internal/serve"
 )
 
@@ -52,13 +54,15 @@ func (c *CLI) Run() error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // A second signal ends the process at once.
 
-	srv, err := serve.New(&Function{log: log}, log, serve.Options{
+	measured := metrics.New(version())
+	srv, err := serve.New(measured.Observe(&Function{log: log}), log, serve.Options{
 		Network:            c.Network,
 		Address:            c.Address,
 		TLSCertsDir:        c.TLSCertsDir,
 		Insecure:           c.Insecure,
 		MaxRecvMessageSize: c.MaxRecvMessageSize * mebibyte,
 		MetricsAddress:     c.MetricsAddress,
+		Collectors:         []prometheus.Collector{measured},
 		HealthAddress:      c.HealthAddress,
 		DrainTimeout:       drainTimeout,
 	})

@@ -17,7 +17,7 @@ func TestCLI(t *testing.T) {
 		want   func(c *CLI)
 	}{
 		"Defaults": {
-			reason: "Crossplane calls port 9443 and tells Prometheus to scrape port 8080.",
+			reason: "Crossplane calls port 9443, and calls port 8080 of the pod metrics.",
 			want:   func(*CLI) {},
 		},
 		"AsCrossplaneStartsIt": {
@@ -32,6 +32,11 @@ func TestCLI(t *testing.T) {
 				c.Insecure, c.Debug = true, true
 				c.Address, c.MetricsAddress, c.HealthAddress = "127.0.0.1:9444", "", ""
 			},
+		},
+		"BothAtOnce": {
+			reason: "Both flags at once mean insecure, as the functions specification wants.",
+			args:   []string{"--insecure", "--tls-certs-dir=/tls/server"},
+			want:   func(c *CLI) { c.Insecure, c.TLSCertsDir = true, "/tls/server" },
 		},
 		"AllFlags": {
 			reason: "Every option has a flag.",

@@ -93,6 +93,22 @@ const (
 	ReasonStorageClassNotFound  = "StorageClassNotFound"
 )
 
+// Reasons are all that conditions have, each once.
+func Reasons() []string {
+	return []string{
+		ReasonPerconaReady, ReasonExternal, ReasonEmbedded, ReasonPerconaOperatorNotInstalled, ReasonPerconaCreating,
+		ReasonPerconaNotReady, ReasonPerconaPaused, ReasonConnectionSecretNotFound, ReasonConnectionSecretIncomplete,
+		ReasonDatabaseChangeRefused,
+		ReasonMatches, ReasonNotManaged, ReasonSpecDiffers, ReasonChangeRefused, ReasonOnDeleteDiffers,
+		ReasonConfigRendered, ReasonSecretNotFound, ReasonSecretKeyMissing, ReasonSecretInvalid, ReasonCASecretNotFound,
+		ReasonReferenceNotFound, ReasonAdminPasswordLost, ReasonNameTaken, ReasonInvalidSpec,
+		ReasonNotRequested, ReasonServiceMonitorComposed, ReasonPrometheusOperatorNotInstalled,
+		ReasonMinimumReplicasAvailable, ReasonStopped, ReasonWaitingForDatabase, ReasonWaitingForConfig, ReasonNoReplicasAvailable,
+		ReasonRollingOut, ReasonScaling, ReasonConverged,
+		ReasonExpansionRequired, ReasonImmutableFieldChanged, ReasonStorageClassNotFound,
+	}
+}
+
 // A Condition is what a person is told about one side of a server.
 type Condition struct {
 	Type    string

@@ -10,6 +10,8 @@ import (
 	"github.com/crossplane/function-sdk-go/logging"
 	fnv1 "github.com/crossplane/function-sdk-go/proto/v1"
 	"github.com/crossplane/function-sdk-go/response"
+
+	"github.com/dittofs/function-dittoserver/internal/logged"
 )
 
 // A recoverer turns a panic of the wrapped function into a Fatal result of that
@@ -29,7 +31,7 @@ func (r *recoverer) RunFunction(ctx context.Context, req *fnv1.RunFunctionReques
 			return
 		}
 
-		r.log.Info("Recovered from a panic", "tag", req.GetMeta().GetTag(), "panic", describe(p), "stack", string(debug.Stack()))
+		r.log.Info("Recovered from a panic", append(logged.Values(req), "panic", describe(p), "stack", string(debug.Stack()))...)
 		rsp, err = response.To(req, response.DefaultTTL), nil
 		response.Fatal(rsp, errors.Errorf("internal error, nothing was changed; the function's log has the details: %s", describe(p)))
 	}()

@@ -9,6 +9,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	grpcprometheus "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
@@ -31,6 +32,11 @@ import (
 // request's headers.
 const readHeaderTimeout = 10 * time.Second
 
+// maxConcurrentCalls of one connection. Crossplane reconciles up to 100 XRs at
+// once by default, over one connection, and waits for its turn; calls only
+// compute, so more at once are not faster, and each holds its request in memory.
+const maxConcurrentCalls = 16
+
 // Options say how a function is served. Nothing is defaulted here; the defaults
 // are those of the command line.
 type Options struct {
@@ -51,6 +57,10 @@ type Options struct {
 	// MetricsAddress serves Prometheus metrics at /metrics over plain HTTP.
 	// Empty means no metrics.
 	MetricsAddress string
+
+	// Collectors of metrics to serve beside those of gRPC, of the Go runtime and
+	// of the process.
+	Collectors []prometheus.Collector
 
 	// HealthAddress serves the gRPC health service without TLS: the kubelet's
 	// probes have no client certificate. Empty means no health service.
@@ -92,7 +102,11 @@ func New(fn fnv1.FunctionRunnerServiceServer, log logging.Logger, o Options) (*S
 		return nil, err
 	}
 
-	opts := []grpc.ServerOption{grpc.Creds(creds), grpc.MaxRecvMsgSize(o.MaxRecvMessageSize)}
+	opts := []grpc.ServerOption{
+		grpc.Creds(creds),
+		grpc.MaxRecvMsgSize(o.MaxRecvMessageSize),
+		grpc.MaxConcurrentStreams(maxConcurrentCalls),
+	}
 	measured := grpcprometheus.NewServerMetrics(grpcprometheus.WithServerHandlingTimeHistogram())
 	if s.metricsListener != nil {
 		opts = append(opts, grpc.ChainUnaryInterceptor(measured.UnaryServerInterceptor()))
@@ -108,7 +122,7 @@ func New(fn fnv1.FunctionRunnerServiceServer, log logging.Logger, o Options) (*S
 	grpc_health_v1.RegisterHealthServer(s.health, s.status)
 
 	measured.InitializeMetrics(s.functions)
-	s.metrics = metricsServer(measured)
+	s.metrics = metricsServer(append(slices.Clone(o.Collectors), measured)...)
 	return s, nil
 }
 
@@ -213,9 +227,10 @@ func address(l net.Listener) string {
 
 // metricsServer returns an HTTP server of the function's metrics and of those
 // of the Go runtime and the process.
-func metricsServer(measured *grpcprometheus.ServerMetrics) *http.Server {
+func metricsServer(measured ...prometheus.Collector) *http.Server {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(measured, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(measured...)
 
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
