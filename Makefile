@@ -59,7 +59,7 @@ test: ## Run the function's tests; they need no cluster.
 
 .PHONY: race
 race: ## Run the tests of what serves calls with the race detector (needs a C compiler).
-	CGO_ENABLED=1 go test -race -timeout 30m -skip '^(TestExplore|TestSieve|TestProgram|TestAllocations)' $(TESTFLAGS) ./internal/serve/ .
+	CGO_ENABLED=1 go test -race -timeout 30m -skip '^(TestExplore|TestSieve|TestProgram|TestAllocations|TestSoak)' $(TESTFLAGS) ./internal/serve/ ./internal/metrics/ .
 
 .PHONY: golden
 golden: ## Render every example with Crossplane's own engines and compare with what is expected.
@@ -68,6 +68,22 @@ golden: ## Render every example with Crossplane's own engines and compare with w
 .PHONY: loader
 loader: ## Load every rendered config.yaml with DittoFS' own loader.
 	cd test/dittofs && go test -count=1 $(TESTFLAGS) ./...
+
+.PHONY: monitoring
+monitoring: ## Load the dashboard and the alerts with Prometheus' own parser.
+	cd test/monitoring && go test -count=1 $(TESTFLAGS) ./...
+
+# Containers are made by root.
+ROOT := $(if $(filter 0,$(shell id -u)),,-exec 'sudo -E')
+
+.PHONY: container
+container: ## Run the function's program as its image does: alone, read-only, not root (needs root).
+	$(GO_BUILD) -o _output/container/function .
+	cd test/e2e && go test -count=1 $(ROOT) $(TESTFLAGS) ./container
+
+.PHONY: soak
+soak: ## Send the function 100,000 requests and look at its memory.
+	go test -count=1 -timeout 60m -v -run '^TestSoak$$' . -args -soak-requests=100000
 
 .PHONY: e2e
 e2e: ## Run the stories on a real control plane, with real servers and databases (needs root).

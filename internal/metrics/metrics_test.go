@@ -248,7 +248,9 @@ func TestServers(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			m := New("v1.2.3")
-			fn := m.Observe(&fake{run: func(*fnv1.RunFunctionRequest) (*fnv1.RunFunctionResponse, error) { return &fnv1.RunFunctionResponse{}, nil }})
+			fn := m.Observe(&fake{run: func(*fnv1.RunFunctionRequest) (*fnv1.RunFunctionResponse, error) {
+				return &fnv1.RunFunctionResponse{}, nil
+			}})
 			for _, req := range tc.calls {
 				if _, err := fn.RunFunction(t.Context(), req); err != nil {
 					t.Fatal(err)
@@ -364,7 +366,9 @@ func TestRoom(t *testing.T) {
 // TestConventions has Prometheus' own linter judge names, types and help texts.
 func TestConventions(t *testing.T) {
 	m := New("v1.2.3")
-	fn := m.Observe(&fake{run: func(*fnv1.RunFunctionRequest) (*fnv1.RunFunctionResponse, error) { return &fnv1.RunFunctionResponse{}, nil }})
+	fn := m.Observe(&fake{run: func(*fnv1.RunFunctionRequest) (*fnv1.RunFunctionResponse, error) {
+		return &fnv1.RunFunctionResponse{}, nil
+	}})
 	if _, err := fn.RunFunction(t.Context(), request(t, "a", status("Pending", "DatabaseReady=False PerconaCreating"))); err != nil {
 		t.Fatal(err)
 	}
@@ -395,7 +399,9 @@ func TestConventions(t *testing.T) {
 // TestAtOnce is for the race detector.
 func TestAtOnce(t *testing.T) {
 	m := New("v1.2.3")
-	fn := m.Observe(&fake{run: func(*fnv1.RunFunctionRequest) (*fnv1.RunFunctionResponse, error) { return &fnv1.RunFunctionResponse{}, nil }})
+	fn := m.Observe(&fake{run: func(*fnv1.RunFunctionRequest) (*fnv1.RunFunctionResponse, error) {
+		return &fnv1.RunFunctionResponse{}, nil
+	}})
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {

@@ -37,6 +37,10 @@ type Spec struct {
 	// Mounts over it, outer ones first.
 	Mounts []Mount
 
+	// Bare leaves the machine's programs and libraries out: there is nothing but
+	// the mounts, as in an image that has one static program.
+	Bare bool
+
 	// ReadOnlyRoot makes everything read-only that is no mount.
 	ReadOnlyRoot bool
 

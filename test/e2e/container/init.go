@@ -84,7 +84,11 @@ func (s Spec) fileSystem() error {
 	if err := unix.Mount("tmpfs", s.Root, "tmpfs", 0, "mode=755"); err != nil {
 		return err
 	}
-	for _, dir := range []string{"bin", "etc", "lib", "lib32", "lib64", "libx32", "sbin", "usr"} {
+	programs := []string{"bin", "etc", "lib", "lib32", "lib64", "libx32", "sbin", "usr"}
+	if s.Bare {
+		programs = nil
+	}
+	for _, dir := range programs {
 		if err := s.machine(dir); err != nil {
 			return err
 		}
