@@ -144,7 +144,8 @@ func TestVault(t *testing.T) {
 	}
 }
 
-// TestR19NoSecretIsTold: whatever happens to a server with values that nobody
+// TestR19NoSecretIsTold: the host of a database is told, if it is a host's name
+// or address (status.database.host), which none of the values is. Whatever happens to a server with values that nobody
 // knows in every Secret that it can refer to, none is told: in no line of the
 // log, no result, condition, status or annotation, no object but Secrets, and
 // no metric. The function runs as main has it, with its own logger.

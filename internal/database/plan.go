@@ -5,9 +5,11 @@ package database
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	pgv2 "github.com/percona/percona-postgresql-operator/v2/pkg/apis/pgv2.percona.com/v2"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
 	"github.com/dittofs/function-dittoserver/internal/condition"
@@ -130,9 +132,21 @@ func statusOf(kind, id string, srv *server.Server, seen *observed.State) v1alpha
 		status.State = string(percona.GetState(cluster))
 		status.EverReady = status.EverReady || percona.IsReady(cluster)
 	}
-	status.Host, _ = seen.Secret(status.SecretName).Value(keyHost)
+	if host, _ := seen.Secret(status.SecretName).Value(keyHost); isHost(host) {
+		status.Host = host
+	}
 
 	return status
+}
+
+// isHost tells whether a Secret's value is a host's name or address, and not
+// something that nobody is to see, like a URL with a password (R19).
+func isHost(s string) bool {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return addr.Zone() == ""
+	}
+
+	return len(validation.IsDNS1123Subdomain(strings.ToLower(s))) == 0
 }
 
 // perconaReady tells a person how the cluster is.
