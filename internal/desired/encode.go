@@ -64,6 +64,14 @@ func encodeSlice(v reflect.Value) (*structpb.Value, error) {
 
 func encodeMap(v reflect.Value) (*structpb.Value, error) {
 	s := &structpb.Struct{Fields: make(map[string]*structpb.Value, v.Len())}
+	if texts, ok := reflect.TypeAssert[map[string]string](v); ok {
+		// Nearly always it is one of these, and no value is copied to be looked at.
+		for key, text := range texts {
+			s.Fields[key] = structpb.NewStringValue(text)
+		}
+
+		return structpb.NewStructValue(s), nil
+	}
 	for it := v.MapRange(); it.Next(); {
 		value, err := encode(it.Value())
 		if err != nil {
@@ -79,16 +87,14 @@ func encodeMap(v reflect.Value) (*structpb.Value, error) {
 func encodeFields(v reflect.Value, into *structpb.Struct) error {
 	t := v.Type()
 	for i := range t.NumField() {
-		field, value := t.Field(i), v.Field(i)
+		value := v.Field(i)
+		if unset(value) {
+			continue
+		}
+		field := t.Field(i)
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if field.Anonymous && name == "" {
-			if value.Kind() == reflect.Pointer {
-				if value.IsNil() {
-					continue
-				}
-				value = value.Elem()
-			}
-			if err := encodeFields(value, into); err != nil {
+			if err := encodeFields(reflect.Indirect(value), into); err != nil {
 				return err
 			}
 
@@ -107,6 +113,17 @@ func encodeFields(v reflect.Value, into *structpb.Struct) error {
 	return nil
 }
 
+// unset tells that a field is a pointer, list or map that nobody has set, as
+// most of an apply configuration are: it is not sent, whatever its tag says.
+func unset(v reflect.Value) bool {
+	switch v.Kind() { //nolint:exhaustive // No others can be nil.
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		return v.IsNil()
+	}
+
+	return false
+}
+
 // empty in the sense of omitempty.
 func empty(v reflect.Value) bool {
 	if k := v.Kind(); k == reflect.Map || k == reflect.Slice {
@@ -116,14 +133,13 @@ func empty(v reflect.Value) bool {
 	return v.Kind() != reflect.Struct && v.IsZero()
 }
 
+// marshaler is the value if it encodes itself; a pointer has all the methods of
+// what it points to.
 func marshaler(v reflect.Value) (json.Marshaler, bool) {
-	if m, ok := reflect.TypeAssert[json.Marshaler](v); ok {
-		return m, true
+	if v.CanAddr() {
+		v = v.Addr()
 	}
-	if !v.CanAddr() {
-		return nil, false
-	}
-	m, ok := reflect.TypeAssert[json.Marshaler](v.Addr())
+	m, ok := v.Interface().(json.Marshaler)
 
 	return m, ok
 }
