@@ -44,7 +44,7 @@ func (p *Plan) composeCluster(srv *server.Server, seen *observed.State, blocked 
 	content := map[string]any{"apiVersion": id.APIVersion, "kind": id.Kind, "metadata": metadata}
 	spec, diffs := wanted.Spec, []percona.Difference(nil)
 	if live.Live() {
-		spec, diffs = percona.Send(live.Content(), wanted, srv.XR.FieldManager(), p.updatePolicy(srv))
+		spec, diffs = percona.Send(live.Applied(), wanted, srv.XR.FieldManager(), p.updatePolicy(srv))
 		p.Status.LastBackup = lastBackup(live)
 	}
 	if len(spec) > 0 {

@@ -110,13 +110,17 @@ func (o Object) Item(name string, path ...string) Object {
 	return Object{}
 }
 
-// Content is the whole object, unpacked. Its numbers are float64.
-func (o Object) Content() map[string]any {
+// Applied is what tells who applied what of the object, unpacked: its spec and
+// its managedFields. It is nil if there is no object; numbers are float64.
+func (o Object) Applied() map[string]any {
 	if o.content == nil {
 		return nil
 	}
 
-	return o.content.AsMap()
+	return map[string]any{
+		"metadata": map[string]any{"managedFields": o.value("metadata", "managedFields").AsInterface()},
+		"spec":     o.value("spec").AsInterface(),
+	}
 }
 
 // Name of the object.

@@ -69,6 +69,30 @@ func TestObject(t *testing.T) {
 	}
 }
 
+func TestApplied(t *testing.T) {
+	managed := []any{map[string]any{"manager": "us"}}
+	cases := map[string]struct {
+		reason string
+		object Object
+		want   map[string]any
+	}{
+		"None": {"There is no object.", Object{Presence: Absent}, nil},
+		"Bare": {"Neither is there.", object(t, map[string]any{"kind": "k"}), map[string]any{"metadata": map[string]any{"managedFields": nil}, "spec": nil}},
+		"Full": {
+			"What else there is tells nothing of who applied what.",
+			object(t, map[string]any{"metadata": map[string]any{"name": "n", "managedFields": managed}, "spec": map[string]any{"n": 1}, "status": map[string]any{"n": 2}}),
+			map[string]any{"metadata": map[string]any{"managedFields": managed}, "spec": map[string]any{"n": 1.0}},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, tc.object.Applied()); diff != "" {
+				t.Errorf("%s\nApplied(): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
 func TestSecretValue(t *testing.T) {
 	type value struct {
 		Value string
