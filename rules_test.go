@@ -1724,6 +1724,8 @@ func TestR13PodSecurity(t *testing.T) {
 		"Capability":         {"restricted permits one capability.", "", []any{"spec.securityContext.capabilities", object{"add": []any{"NET_BIND_SERVICE"}}}, "", ""},
 		"CapabilityToo":      {"restricted forbids the others.", "", []any{"spec.securityContext.capabilities", object{"add": []any{"SYS_ADMIN"}}}, forbidden, "SYS_ADMIN"},
 		"Unconfined":         {"restricted forbids no seccomp profile.", "", []any{"spec.podSecurityContext.seccompProfile", object{"type": "Unconfined"}}, "spec.podSecurityContext", "seccomp"},
+		"AppArmor":           {"baseline forbids no AppArmor profile, which an annotation still says.", "baseline", []any{"spec.pod.annotations", object{"container.apparmor.security.beta.kubernetes.io/dittofs": "unconfined"}}, "Pod Security level baseline", "container.apparmor.security.beta.kubernetes.io"},
+		"Annotation":         {"Other annotations mean nothing here.", "", []any{"spec.pod.annotations", object{"example.org/a": "b"}}, "", ""},
 		"OtherUser":          {"A user's setting wins where it passes.", "", []any{"spec.podSecurityContext.runAsUser", 1000, "spec.podSecurityContext.fsGroup", 2000}, "", ""},
 		"Sysctl":             {"baseline forbids unsafe sysctls.", "baseline", []any{"spec.podSecurityContext.sysctls", []any{object{"name": "kernel.msgmax", "value": "1"}}}, "spec.podSecurityContext", "sysctls"},
 	}
