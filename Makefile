@@ -130,8 +130,8 @@ check-diff: ## Check that go generate and go mod tidy have nothing to change.
 
 .PHONY: bench
 bench: ## Run the benchmarks and print how the function compares with an empty one.
-	go test -timeout 60m -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) .
-	go test -count=1 -v -run '^(TestAllocations|TestProgram)$$' . -args -memory-requests=10000
+	go test -timeout 60m -run '^$$' -bench . -benchtime $(BENCHTIME) -count $(BENCHCOUNT) .
+	go test -count=1 -v -run '^(TestAllocations|TestGrowth|TestProgram)$$' . -args -memory-requests=10000
 
 .PHONY: explore
 explore: ## Explore every state of the world around the function, and print how many there are.
