@@ -311,7 +311,7 @@ func requirements(t *testing.T) []*fnv1.ResourceSelector {
 		"spec.pod.priorityClassName", "important",
 		"spec.pod.extraVolumes", []any{
 			object{"name": "claim", "persistentVolumeClaim": object{"claimName": "mine"}},
-			object{"name": "config", "configMap": object{"name": "mine"}},
+			object{"name": "settings", "configMap": object{"name": "mine"}},
 			object{"name": "secret", "secret": object{"secretName": "mine"}},
 		},
 	}
@@ -323,6 +323,9 @@ func requirements(t *testing.T) []*fnv1.ResourceSelector {
 		servingOnPercona(t, withPercona()).editXR(everything...),
 	} {
 		_, rsp, _ := s.settle(t)
+		if text := fatal(rsp); text != "" {
+			t.Fatalf("nothing is asked for: %s", text)
+		}
 		for _, selector := range rsp.GetRequirements().GetResources() {
 			asked = append(asked, selector)
 		}
