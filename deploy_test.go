@@ -87,7 +87,9 @@ func TestDeployRuntimeIsAccepted(t *testing.T) {
 	if err != nil {
 		t.Fatalf("cannot find Crossplane's module: %v", err)
 	}
-	module := struct{ Dir string }{}
+	module := struct {
+		Dir string `json:"Dir"`
+	}{}
 	if err := json.Unmarshal(out, &module); err != nil {
 		t.Fatal(err)
 	}
@@ -217,11 +219,11 @@ func TestInstallCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	operator := dir[strings.LastIndex(dir, "@")+1:]
-	bundle, err := os.ReadFile(filepath.Join(dir, "deploy", "cw-bundle.yaml")) //nolint:gosec // A file of the operator's module.
+	bundle, err := os.ReadFile(filepath.Join(dir, "deploy", "cw-bundle.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	namespace := regexp.MustCompile(`(?m)^  namespace: (\S+)$`).FindSubmatch(bundle)
+	namespace := regexp.MustCompile(`(?m)^ {2}namespace: (\S+)$`).FindSubmatch(bundle)
 	if namespace == nil {
 		t.Fatal("the operator's bundle names no namespace")
 	}
@@ -309,7 +311,8 @@ func requirements(t *testing.T) []*fnv1.ResourceSelector {
 		"spec.metrics.enabled", true,
 		"spec.metrics.serviceMonitor.enabled", true,
 		"spec.pod.priorityClassName", "important",
-		"spec.pod.extraVolumes", []any{
+		"spec.pod.extraVolumes",
+		[]any{
 			object{"name": "claim", "persistentVolumeClaim": object{"claimName": "mine"}},
 			object{"name": "settings", "configMap": object{"name": "mine"}},
 			object{"name": "secret", "secret": object{"secretName": "mine"}},

@@ -206,7 +206,7 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 
-	return int64(m.HeapAlloc) //nolint:gosec // Less than all memory.
+	return int64(m.HeapAlloc)
 }
 
 // TestManyLargeRequests: as many at once as Crossplane makes do not need as

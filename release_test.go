@@ -101,7 +101,7 @@ func TestDependabot(t *testing.T) {
 // TestReleaseToolchain holds that people with Docker and the release build with
 // the same Go: the packages' digests depend on it.
 func TestReleaseToolchain(t *testing.T) {
-	release := regexp.MustCompile(`(?m)^  GO_VERSION: (\S+)$`).FindStringSubmatch(readText(t, workflows+"/release.yml"))
+	release := regexp.MustCompile(`(?m)^ {2}GO_VERSION: (\S+)$`).FindStringSubmatch(readText(t, workflows+"/release.yml"))
 	docker := regexp.MustCompile(`(?m)^FROM \S+ golang:([0-9.]+)-\S+ AS build$`).FindStringSubmatch(readText(t, "Dockerfile"))
 	if release == nil || docker == nil || release[1] != docker[1] {
 		t.Errorf("release.yml and the Dockerfile name other versions of Go: %q, %q", release, docker)

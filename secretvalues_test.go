@@ -235,11 +235,11 @@ func (v *vault) halfRotated() object {
 func (n namedSecret) isNotTold(t *testing.T, v *vault, requests map[string]*fnv1.RunFunctionRequest) {
 	t.Helper()
 	panics := map[string]func(req *fnv1.RunFunctionRequest){
-		"panic with a text":       func(req *fnv1.RunFunctionRequest) { panic(fmt.Sprint(req)) },
+		"panic with a text":       func(req *fnv1.RunFunctionRequest) { panic(req.String()) },
 		"panic with an error":     func(req *fnv1.RunFunctionRequest) { panic(errors.New(protojson.Format(req))) },
 		"panic with the request":  func(req *fnv1.RunFunctionRequest) { panic(req) },
-		"panic with a number":     func(req *fnv1.RunFunctionRequest) { _, err := strconv.Atoi(fmt.Sprint(req)); panic(err) },
-		"panic of the Go runtime": func(req *fnv1.RunFunctionRequest) { _ = make([]string, 1)[len(fmt.Sprint(req))] },
+		"panic with a number":     func(req *fnv1.RunFunctionRequest) { _, err := strconv.Atoi(req.String()); panic(err) },
+		"panic of the Go runtime": func(req *fnv1.RunFunctionRequest) { _ = make([]string, 1)[len(req.String())] },
 	}
 
 	for _, debug := range []bool{false, true} {

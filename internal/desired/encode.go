@@ -139,7 +139,7 @@ func marshaler(v reflect.Value) (json.Marshaler, bool) {
 	if v.CanAddr() {
 		v = v.Addr()
 	}
-	m, ok := v.Interface().(json.Marshaler)
+	m, ok := reflect.TypeAssert[json.Marshaler](v)
 
 	return m, ok
 }

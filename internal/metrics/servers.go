@@ -99,13 +99,13 @@ func newServers(now func() time.Time) *servers {
 		}),
 	}
 	for i, p := range s.phases {
-		s.phaseIndex[string(p)] = uint8(i) //nolint:gosec // There are four.
+		s.phaseIndex[string(p)] = uint8(i)
 	}
 	for i, t := range s.types {
-		s.typeIndex[t] = uint8(i) //nolint:gosec // At most maxWatched: TestRoom.
+		s.typeIndex[t] = uint8(i)
 	}
 	for i, r := range s.reasons {
-		s.reasonIndex[r] = uint8(i) //nolint:gosec // Fewer than 256: TestRoom.
+		s.reasonIndex[r] = uint8(i)
 	}
 
 	return s
