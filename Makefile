@@ -85,6 +85,10 @@ container: ## Run the function's program as its image does: alone, read-only, no
 soak: ## Send the function 100,000 requests and look at its memory.
 	go test -count=1 -timeout 60m -v -run '^TestSoak$$' . -args -soak-requests=100000
 
+.PHONY: docs
+docs: ## Check every command, manifest and field in the documents.
+	cd test/docs && go test -count=1 $(TESTFLAGS) ./...
+
 .PHONY: e2e
 e2e: ## Run the stories on a real control plane, with real servers and databases (needs root).
 	@cd test/e2e && go run ./cmd/e2e build && go run ./cmd/e2e test $(TESTFLAGS)

@@ -314,15 +314,11 @@ func readTestFile(t *testing.T, name string) *testFile {
 	return f
 }
 
-// TestDocsLinks follows every link of the documents that leads to a file of
-// this repository, and to a heading in it.
+// TestDocsLinks follows every link of every document in the repository: to a
+// file of it, and to a heading in that. A link to somewhere else has to be a
+// URL that a browser can take.
 func TestDocsLinks(t *testing.T) {
-	documents, err := filepath.Glob(filepath.Join("docs", "*.md"))
-	if err != nil || len(documents) == 0 {
-		t.Fatalf("no documents: %v", err)
-	}
-	for _, name := range append(documents, "README.md", filepath.Join("example", "README.md")) {
-		name = filepath.ToSlash(name)
+	for _, name := range documents(t) {
 		links := linksOf(t, name)
 		if len(links) == 0 && name == featuresPath {
 			t.Errorf("%s: no links are found", name)
@@ -333,6 +329,99 @@ func TestDocsLinks(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestDocsLinksAreHeld tells a link that is followed from one that leads
+// nowhere.
+func TestDocsLinksAreHeld(t *testing.T) {
+	cases := map[string]struct {
+		reason, from, link string
+		broken             bool
+	}{
+		"File":      {reason: "A file beside the document.", from: featuresPath, link: "api.md"},
+		"Folder":    {reason: "A folder.", from: "README.md", link: "example"},
+		"Heading":   {reason: "A heading of another document.", from: "docs/conditions.md", link: "../README.md#install"},
+		"Own":       {reason: "A heading of the same document.", from: "README.md", link: "#install"},
+		"Elsewhere": {reason: "A URL.", from: "README.md", link: "https://crossplane.io/docs"},
+		"NoFile":    {reason: "There is no such file.", from: "README.md", link: "docs/nothing.md", broken: true},
+		"NoHeading": {reason: "There is no such heading.", from: "README.md", link: "docs/api.md#nothing", broken: true},
+		"Outside":   {reason: "It leads out of the repository.", from: "README.md", link: "../other/README.md", broken: true},
+		"Insecure":  {reason: "Nobody should be sent over plain HTTP.", from: "README.md", link: "http://crossplane.io", broken: true},
+		"NoHost":    {reason: "A slash is missing.", from: "README.md", link: "https:/crossplane.io", broken: true},
+		"NoDomain":  {reason: "It is no name on the internet.", from: "README.md", link: "https://crossplane", broken: true},
+		"Misspelt":  {reason: "There is no such scheme.", from: "README.md", link: "htps://crossplane.io", broken: true},
+		"Template":  {reason: "Something was to be filled in.", from: "README.md", link: "https://github.com/<owner>/x", broken: true},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if err := follow(t, tc.from, tc.link); (err != nil) != tc.broken {
+				t.Errorf("%s\nfollow(%q, %q): %v, want broken %t", tc.reason, tc.from, tc.link, err, tc.broken)
+			}
+		})
+	}
+}
+
+// TestDocsAreFound holds the README to leading to every document of docs/.
+func TestDocsAreFound(t *testing.T) {
+	linked := map[string]bool{}
+	for _, link := range linksOf(t, "README.md") {
+		file, _, _ := strings.Cut(link, "#")
+		linked[file] = true
+	}
+	for _, name := range documents(t) {
+		if path.Dir(name) == "docs" && !linked[name] {
+			t.Errorf("README.md: no link leads to %s", name)
+		}
+	}
+}
+
+// TestDocsPicture holds the README's picture of a server's life to the one that
+// is explained.
+func TestDocsPicture(t *testing.T) {
+	pictures := regexp.MustCompile("(?s)```mermaid\n.*?\n```\n")
+	explained, err := os.ReadFile(filepath.Join("docs", "concepts.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := pictures.FindAllString(string(readme), -1)
+	if len(shown) != 1 {
+		t.Fatalf("README.md has %d pictures, want 1", len(shown))
+	}
+	if !slices.Contains(pictures.FindAllString(string(explained), -1), shown[0]) {
+		t.Error("the picture in README.md is none of docs/concepts.md")
+	}
+}
+
+// documents are all Markdown files of the repository, but for what is built.
+func documents(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "_output" || entry.Name() == ".git"):
+			return fs.SkipDir
+		case !entry.IsDir() && filepath.Ext(name) == ".md":
+			names = append(names, filepath.ToSlash(name))
+		}
+
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"README.md", "CHANGELOG.md", featuresPath, "example/README.md", "test/e2e/README.md"} {
+		if !slices.Contains(names, name) {
+			t.Fatalf("%s is not among the documents: %q", name, names)
+		}
+	}
+
+	return names
 }
 
 // prose of a document: without its examples of code.
@@ -396,7 +485,7 @@ func follow(t *testing.T, from, link string) error {
 		return err
 	}
 	if u.Scheme != "" || u.Host != "" {
-		return nil // Somebody else's.
+		return elsewhere(u)
 	}
 
 	target := from
@@ -411,6 +500,22 @@ func follow(t *testing.T, from, link string) error {
 	}
 	if u.Fragment != "" && !slices.Contains(anchorsOf(t, target), u.Fragment) {
 		return fmt.Errorf("%s has no heading #%s", target, u.Fragment)
+	}
+
+	return nil
+}
+
+// elsewhere is a link that leads out of the repository. Whether there is
+// something at its end changes with no change of ours, so nobody is asked.
+func elsewhere(u *url.URL) error {
+	if u.Scheme != "https" {
+		return fmt.Errorf("the scheme is %q, want https", u.Scheme)
+	}
+	if !regexp.MustCompile(`^([a-z0-9-]+\.)+[a-z]{2,}$`).MatchString(u.Host) {
+		return fmt.Errorf("the host is %q, want a domain", u.Host)
+	}
+	if !regexp.MustCompile(`^[A-Za-z0-9/._~%+@-]*$`).MatchString(u.Path) {
+		return fmt.Errorf("the path %q has signs that nobody writes in one", u.Path)
 	}
 
 	return nil

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
@@ -356,6 +357,71 @@ func TestSchemaIsDescribedAndBounded(t *testing.T) {
 				if !seen[field] {
 					t.Errorf("%s need not be excepted (%s): there is no such object", field, why)
 				}
+			}
+		})
+	}
+}
+
+// kubernetesOwn are the fields whose inner fields are Kubernetes' own types, by
+// the end of the path; what is in them is described by Kubernetes.
+var kubernetesOwn = []string{ //nolint:gochecknoglobals // A constant in all but syntax.
+	".resources", ".securityContext", ".podSecurityContext", ".affinity", ".tolerations", ".topologySpreadConstraints",
+	".extraEnv", ".extraVolumes", ".extraVolumeMounts", "networkPolicy.from",
+}
+
+// substance of a description: its words, without the field's name, which Go's
+// comments begin with, and without those that say nothing by themselves.
+func substance(field, description string) []string {
+	name := field[strings.LastIndex(field, ".")+1:]
+	empty := []string{"a", "an", "and", "are", "as", "be", "for", "in", "is", "it", "its", "of", "on", "or", "that", "the", "this", "to", strings.ToLower(name)}
+	var words []string
+	for word := range strings.FieldsFuncSeq(strings.ToLower(description), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		if !slices.Contains(empty, word) {
+			words = append(words, word)
+		}
+	}
+	return words
+}
+
+// TestSchemaExplainsItself: kubectl explain tells a person more of a field than
+// its name does.
+func TestSchemaExplainsItself(t *testing.T) {
+	const least = 4 // words
+	for _, path := range []string{namespacedXRD, claimXRD} {
+		t.Run(path, func(t *testing.T) {
+			explained := 0
+			walk("", ours(t, path), func(field string, s *extv1.JSONSchemaProps) {
+				theirs := slices.ContainsFunc(kubernetesOwn, func(own string) bool {
+					return strings.Contains("."+field, own+".") || strings.Contains("."+field, own+"[]")
+				})
+				if theirs || strings.HasSuffix(field, "[]") || strings.HasSuffix(field, "{}") {
+					return
+				}
+				explained++
+				if words := substance(field, s.Description); len(words) < least {
+					t.Errorf("%s is explained by %q: say more than %q", field, s.Description, words)
+				}
+			})
+			if explained < 100 {
+				t.Errorf("read %d descriptions only", explained)
+			}
+		})
+	}
+}
+
+func TestSubstance(t *testing.T) {
+	cases := map[string]struct {
+		reason, field, description string
+		want                       []string
+	}{
+		"Name":     {"A field's name does not explain it.", "spec.percona.replicas", "Replicas is the number of the replicas.", []string{"number"}},
+		"Says":     {"What remains does.", "spec.replicas", "Replicas is the number of server pods: 1, or 0.", []string{"number", "server", "pods", "1", "0"}},
+		"NotThere": {"Nothing explains nothing.", "spec.image", "", nil},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, substance(tc.field, tc.description)); diff != "" {
+				t.Errorf("%s\n-want, +got:\n%s", tc.reason, diff)
 			}
 		})
 	}

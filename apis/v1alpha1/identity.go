@@ -14,7 +14,8 @@ type IdentitySpec struct {
 	// +kubebuilder:default={}
 	JWT JWTSpec `json:"jwt,omitempty"`
 
-	// Admin configures the first administrator.
+	// Admin configures the first administrator: where the password of its first
+	// login comes from.
 	// +optional
 	// +kubebuilder:default={}
 	Admin AdminSpec `json:"admin,omitempty"`
@@ -145,7 +146,7 @@ type LDAPSpec struct {
 	// +kubebuilder:validation:Enum=rfc2307;rid
 	IDMap string `json:"idmap,omitempty"`
 
-	// NestedGroups resolves groups of groups.
+	// NestedGroups resolves groups that are members of groups as well.
 	// +optional
 	NestedGroups bool `json:"nestedGroups,omitempty"`
 

@@ -68,7 +68,8 @@ type PerconaSpec struct {
 	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a StorageClass: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
 	StorageClassName *string `json:"storageClassName,omitempty"`
 
-	// DatabaseName of the server's database.
+	// DatabaseName of the server's own database in the cluster. Its user is
+	// called dittofs whatever this says.
 	// +optional
 	// +kubebuilder:default=dittofs
 	// +kubebuilder:validation:MaxLength=63
@@ -180,7 +181,8 @@ type PerconaSpec struct {
 
 // PGBouncerSpec describes a connection pooler.
 type PGBouncerSpec struct {
-	// Enabled composes the pooler.
+	// Enabled composes PgBouncer pods. Other clients may use them; the server
+	// itself connects to the primary.
 	// +optional
 	// +kubebuilder:default=false
 	Enabled *bool `json:"enabled,omitempty"`
@@ -228,7 +230,7 @@ type SchedulingSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 
-	// PriorityClassName of the pods.
+	// PriorityClassName of PostgreSQL's pods, for when nodes are full.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a PriorityClass: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
@@ -281,7 +283,7 @@ type BackupSpec struct {
 	// +kubebuilder:validation:MaxLength=512
 	Endpoint string `json:"endpoint,omitempty"`
 
-	// Region of the bucket.
+	// Region of the S3 bucket, which its endpoint is derived from as well.
 	// +optional
 	// +kubebuilder:default=eu-west-1
 	// +kubebuilder:validation:MinLength=1
@@ -383,7 +385,7 @@ type RepoLocation struct {
 	// +optional
 	GCS *GCSLocation `json:"gcs,omitempty"`
 
-	// Azure is a container on Azure Blob Storage.
+	// Azure is a container on Azure Blob Storage that backups go to.
 	// +optional
 	Azure *AzureLocation `json:"azure,omitempty"`
 
@@ -410,7 +412,7 @@ type RepoLocation struct {
 
 // S3Location is a bucket on S3.
 type S3Location struct {
-	// Bucket on S3.
+	// Bucket on S3 that holds the repository.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	Bucket string `json:"bucket"`
@@ -420,7 +422,7 @@ type S3Location struct {
 	// +kubebuilder:validation:MaxLength=512
 	Endpoint string `json:"endpoint,omitempty"`
 
-	// Region of the bucket. Unset: eu-west-1.
+	// Region of the S3 bucket, like us-east-1. Unset: eu-west-1.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Region string `json:"region,omitempty"`
@@ -428,7 +430,7 @@ type S3Location struct {
 
 // GCSLocation is a bucket on Google Cloud Storage.
 type GCSLocation struct {
-	// Bucket on Google Cloud Storage.
+	// Bucket on Google Cloud Storage that holds the repository.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	Bucket string `json:"bucket"`
@@ -436,7 +438,7 @@ type GCSLocation struct {
 
 // AzureLocation is a container on Azure Blob Storage.
 type AzureLocation struct {
-	// Container on Azure Blob Storage.
+	// Container on Azure Blob Storage that holds the repository.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	Container string `json:"container"`
@@ -449,7 +451,8 @@ type VolumeLocation struct {
 	// +kubebuilder:validation:XValidation:rule="isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",message="must be a quantity greater than zero, like 50Gi"
 	Size string `json:"size"`
 
-	// StorageClassName of the volume. Unset: percona.storageClassName.
+	// StorageClassName of the repository's volume. Unset:
+	// percona.storageClassName.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a StorageClass: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
@@ -480,7 +483,8 @@ type RestoreSpec struct {
 
 // RestoreCluster is a PerconaPGCluster to restore from.
 type RestoreCluster struct {
-	// Name of the PerconaPGCluster, like files-postgres.
+	// Name of the PerconaPGCluster whose backup is restored, like
+	// files-postgres; it is in the server's namespace.
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a PerconaPGCluster: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
 	Name string `json:"name"`

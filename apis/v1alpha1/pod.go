@@ -90,7 +90,7 @@ type PodSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="!has(self.valueFrom) || [has(self.valueFrom.configMapKeyRef), has(self.valueFrom.secretKeyRef), has(self.valueFrom.fieldRef), has(self.valueFrom.resourceFieldRef)].filter(x, x).size() == 1",message="a value comes from exactly one source: configMapKeyRef, secretKeyRef, fieldRef or resourceFieldRef",fieldPath=".valueFrom"
 	ExtraEnv []corev1.EnvVar `json:"extraEnv,omitempty"`
 
-	// ExtraVolumes are more volumes of the pod.
+	// ExtraVolumes are more volumes of the pod, which extraVolumeMounts mount.
 	// +optional
 	// +listType=map
 	// +listMapKey=name

@@ -23,7 +23,8 @@ type DittoServerStatus struct {
 	// +kubebuilder:validation:MaxLength=63
 	PerconaClusterName string `json:"perconaClusterName,omitempty"`
 
-	// Database is the server's database.
+	// Database is the server's database: its kind, its state, and what deleting
+	// the server would do to it.
 	// +optional
 	Database *DatabaseStatus `json:"database,omitempty"`
 
@@ -66,7 +67,7 @@ type DatabaseStatus struct {
 	// +kubebuilder:validation:MaxLength=63
 	State string `json:"state,omitempty"`
 
-	// Host that the server connects to.
+	// Host of the database that the server connects to.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Host string `json:"host,omitempty"`
@@ -94,7 +95,7 @@ type DatabaseStatus struct {
 
 // EndpointsStatus are the addresses of the server inside the cluster.
 type EndpointsStatus struct {
-	// API is the URL of the REST API.
+	// API is the URL of the REST API inside the cluster.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	API string `json:"api,omitempty"`

@@ -63,7 +63,8 @@ type DittoServerSpec struct {
 	// +kubebuilder:default={}
 	Database DatabaseSpec `json:"database,omitempty"`
 
-	// ControlPlane configures the REST API.
+	// ControlPlane configures the REST API: its port, TLS, and the certificates
+	// of its clients.
 	// +optional
 	// +kubebuilder:default={}
 	ControlPlane ControlPlaneSpec `json:"controlPlane,omitempty"`
@@ -240,7 +241,7 @@ type DatabaseSpec struct {
 	// +optional
 	AllowChangeTo DatabaseKind `json:"allowChangeTo,omitempty"`
 
-	// SQLite configures the database of type sqlite.
+	// SQLite configures the database of type sqlite: where its file is.
 	// +optional
 	// +kubebuilder:default={}
 	SQLite SQLiteSpec `json:"sqlite,omitempty"`
@@ -315,7 +316,7 @@ type PostgresSecretRef struct {
 
 // LocalSecretRef names a Secret in the server's namespace.
 type LocalSecretRef struct {
-	// Name of the Secret.
+	// Name of the Secret, in the server's namespace.
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a Secret: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
 	Name string `json:"name"`
@@ -323,12 +324,12 @@ type LocalSecretRef struct {
 
 // SecretKeyRef names one key of a Secret in the server's namespace.
 type SecretKeyRef struct {
-	// Name of the Secret.
+	// Name of the Secret, in the server's namespace.
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a Secret: lower case letters, digits, '-' and '.', and a letter or digit at both ends"
 	Name string `json:"name"`
 
-	// Key in the Secret's data.
+	// Key in the Secret's data whose value is read.
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="must be a key of a Secret: letters, digits, '-', '_' and '.'"
 	Key string `json:"key"`
@@ -372,7 +373,8 @@ type ControlPlaneSpec struct {
 
 // ServiceSpec shapes a Service.
 type ServiceSpec struct {
-	// Type of the Service.
+	// Type of the Service: ClusterIP is reached inside the cluster only, NodePort
+	// on every node, LoadBalancer at an address of its own.
 	// +optional
 	// +kubebuilder:default=ClusterIP
 	// +kubebuilder:validation:Enum=ClusterIP;NodePort;LoadBalancer
@@ -386,12 +388,14 @@ type ServiceSpec struct {
 
 // AdaptersSpec declares the file protocols that are served.
 type AdaptersSpec struct {
-	// NFS declares the NFS adapter.
+	// NFS declares the NFS adapter: its Service and its port in the
+	// NetworkPolicy.
 	// +optional
 	// +kubebuilder:default={}
 	NFS NFSAdapterSpec `json:"nfs,omitempty"`
 
-	// SMB declares the SMB adapter.
+	// SMB declares the SMB adapter: its Service and its port in the
+	// NetworkPolicy.
 	// +optional
 	// +kubebuilder:default={}
 	SMB SMBAdapterSpec `json:"smb,omitempty"`
@@ -413,7 +417,7 @@ type NFSAdapterSpec struct {
 	// +kubebuilder:validation:Maximum=65535
 	Port int32 `json:"port,omitempty"`
 
-	// ServicePort that clients mount, TCP.
+	// ServicePort of the Service <name>-adapter-nfs, which clients mount, TCP.
 	// +optional
 	// +kubebuilder:default=2049
 	// +kubebuilder:validation:Minimum=1
@@ -437,8 +441,8 @@ type SMBAdapterSpec struct {
 	// +kubebuilder:validation:Maximum=65535
 	Port int32 `json:"port,omitempty"`
 
-	// ServicePort that clients mount, TCP. Windows clients know no other port
-	// than 445.
+	// ServicePort of the Service <name>-adapter-smb, which clients mount, TCP.
+	// Windows clients know no other port than 445.
 	// +optional
 	// +kubebuilder:default=445
 	// +kubebuilder:validation:Minimum=1
@@ -466,7 +470,7 @@ type NetworkPolicySpec struct {
 
 // AdapterDiscoverySpec is the DittoFS operator's, and has no effect.
 type AdapterDiscoverySpec struct {
-	// PollingInterval has no effect.
+	// PollingInterval is accepted and has no effect: nothing is polled.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	PollingInterval string `json:"pollingInterval,omitempty"`
@@ -541,7 +545,7 @@ type LoggingSpec struct {
 	// +kubebuilder:validation:Enum=DEBUG;INFO;WARN;ERROR
 	Level string `json:"level,omitempty"`
 
-	// Format of a line.
+	// Format of the log's lines, for people or for programs.
 	// +optional
 	// +kubebuilder:default=json
 	// +kubebuilder:validation:Enum=text;json
