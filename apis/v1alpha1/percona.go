@@ -412,7 +412,7 @@ type RepoLocation struct {
 
 // S3Location is a bucket on S3.
 type S3Location struct {
-	// Bucket on S3 that holds the repository.
+	// Bucket on S3 that holds the backup repository.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	Bucket string `json:"bucket"`
@@ -430,7 +430,7 @@ type S3Location struct {
 
 // GCSLocation is a bucket on Google Cloud Storage.
 type GCSLocation struct {
-	// Bucket on Google Cloud Storage that holds the repository.
+	// Bucket on Google Cloud Storage that holds the backup repository.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	Bucket string `json:"bucket"`
@@ -438,7 +438,7 @@ type GCSLocation struct {
 
 // AzureLocation is a container on Azure Blob Storage.
 type AzureLocation struct {
-	// Container on Azure Blob Storage that holds the repository.
+	// Container on Azure Blob Storage that holds the backup repository.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	Container string `json:"container"`

@@ -67,7 +67,7 @@ type DatabaseStatus struct {
 	// +kubebuilder:validation:MaxLength=63
 	State string `json:"state,omitempty"`
 
-	// Host of the database that the server connects to.
+	// Host of the database that the server connects to, as its pod resolves it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Host string `json:"host,omitempty"`
@@ -100,12 +100,12 @@ type EndpointsStatus struct {
 	// +kubebuilder:validation:MaxLength=512
 	API string `json:"api,omitempty"`
 
-	// NFS is host and port of the NFS adapter.
+	// NFS is host and port of the NFS adapter inside the cluster.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	NFS string `json:"nfs,omitempty"`
 
-	// SMB is host and port of the SMB adapter.
+	// SMB is host and port of the SMB adapter inside the cluster.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	SMB string `json:"smb,omitempty"`
