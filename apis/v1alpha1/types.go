@@ -18,6 +18,7 @@ import (
 // +kubebuilder:printcolumn:name="Database",type=string,JSONPath=`.status.database.type`
 // +kubebuilder:printcolumn:name="On delete",type=string,JSONPath=`.status.database.onDelete`
 // +kubebuilder:printcolumn:name="Endpoint",type=string,JSONPath=`.status.endpoints.nfs`
+// +kubebuilder:printcolumn:name="Available",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=='Available')].reason`
 type DittoServer struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
