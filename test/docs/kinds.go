@@ -60,12 +60,15 @@ type kinds struct {
 	objects map[string][]string
 }
 
+// dittoServer is the kind that people write.
+const dittoServer = "DittoServer"
+
 // shortNames that the documents use.
 var shortNames = map[string][]string{ //nolint:gochecknoglobals // Read only.
 	"PersistentVolumeClaim":    {"pvc"},
 	"CustomResourceDefinition": {"crd"},
 	"PerconaPGCluster":         {"pg"},
-	"DittoServer":              {"ditto", "dittofs"},
+	dittoServer:                {"ditto", "dittofs"},
 }
 
 // newKinds knows Kubernetes' own kinds, Crossplane's, the Percona operator's and
@@ -92,17 +95,21 @@ func newKinds(root string) (*kinds, error) {
 	out.add(schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "ServiceMonitor"}, nil)
 	out.add(schema.GroupVersionKind{Group: "apiregistration.k8s.io", Version: "v1", Kind: "APIService"}, nil)
 	// The DittoFS operator's, for who moves over.
-	out.add(schema.GroupVersionKind{Group: "dittofs.dittofs.com", Version: "v1alpha1", Kind: "DittoServer"}, nil)
+	out.add(schema.GroupVersionKind{Group: "dittofs.dittofs.com", Version: "v1alpha1", Kind: dittoServer}, nil)
 
 	conditions := append(condition.Types(), "Ready", "Synced", "Responsive")
-	for _, name := range []string{"DittoServer", "XDittoServer"} {
+	for _, name := range []string{dittoServer, "XDittoServer"} {
 		out.add(v1alpha1.GroupVersion.WithKind(name), reflect.TypeFor[v1alpha1.DittoServer]())
 		added := &out.all[len(out.all)-1]
 		added.conditions = conditions
 		added.more = []string{"status.conditions", "spec.crossplane", "spec.compositionRef", "spec.claimRef", "spec.resourceRef", "spec.resourceRefs", "spec.writeConnectionSecretToRef"}
 	}
 
-	return out, out.check(root)
+	if err := out.check(root); err != nil {
+		return nil, err
+	}
+
+	return out, nil
 }
 
 // check that the definitions in the repository are known by the same names.
@@ -196,8 +203,8 @@ func objectsOf(name string) map[string][]string {
 
 	cluster := srv.Identity(server.KeyCluster).Name
 	out := map[string][]string{
-		"DittoServer": {name},
-		"Pod":         {name + "-0"},
+		dittoServer: {name},
+		"Pod":       {name + "-0"},
 		"PersistentVolumeClaim": {
 			server.ClaimControlPlane + "-" + name + "-0", server.ClaimMetadata + "-" + name + "-0", server.ClaimContent + "-" + name + "-0",
 		},

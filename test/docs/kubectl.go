@@ -45,7 +45,11 @@ func parse(root *cobra.Command, args []string) (*cobra.Command, error) {
 		return nil, fmt.Errorf("%s has no command %s", command.CommandPath(), words[0])
 	}
 
-	return command, command.ValidateArgs(command.Flags().Args())
+	if err := command.ValidateArgs(command.Flags().Args()); err != nil {
+		return nil, err
+	}
+
+	return command, nil
 }
 
 // ownArguments are the commands that take arguments, and have commands below.

@@ -2,8 +2,6 @@ package docs
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -11,6 +9,7 @@ import (
 
 	"github.com/dittofs/function-dittoserver/apis/v1alpha1"
 	"github.com/dittofs/function-dittoserver/input/v1beta1"
+	"github.com/dittofs/function-dittoserver/internal/condition"
 )
 
 var (
@@ -34,12 +33,12 @@ func (c *Checker) Field(text string) error {
 		return err
 	}
 	input := kind{kind: "Input", typ: reflect.TypeFor[v1beta1.Input]()}
-	spec := kind{kind: "DittoServer", typ: reflect.TypeFor[v1alpha1.DittoServerSpec]()}
+	spec := kind{kind: dittoServer, typ: reflect.TypeFor[v1alpha1.DittoServerSpec]()}
 
 	among := []kind{cluster, spec, input}
 	if path[0] == "spec" || path[0] == "status" {
 		among = c.kinds.all
-	} else if spec.has(path[:1]) != nil && input.has(path[:1]) != nil {
+	} else if !spec.begins(path[0]) && !input.begins(path[0]) {
 		return nil // A key of an annotation, a package.
 	}
 	for _, k := range among {
@@ -50,6 +49,9 @@ func (c *Checker) Field(text string) error {
 
 	return fmt.Errorf("there is no field %s", m[1])
 }
+
+// begins tells that a field of that name is the first of a path.
+func (k kind) begins(field string) bool { return k.has([]string{field}) == nil }
 
 // Condition checks that what prose gives as a condition is one, and its reason.
 func (c *Checker) Condition(text string) error {
@@ -67,12 +69,7 @@ func (c *Checker) Condition(text string) error {
 	if m[3] == "" {
 		return nil
 	}
-	// The page has a row for each reason, which a test of the function holds it to.
-	page, err := os.ReadFile(filepath.Join(c.root, "docs", "conditions.md"))
-	if err != nil {
-		return err
-	}
-	if !strings.Contains(string(page), "\n| `"+m[3]+"` | ") {
+	if !slices.Contains(condition.Reasons(), m[3]) {
 		return fmt.Errorf("there is no reason %s", m[3])
 	}
 
