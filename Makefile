@@ -81,6 +81,11 @@ container: ## Run the function's program as its image does: alone, read-only, no
 	$(GO_BUILD) -o _output/container/function .
 	cd test/e2e && go test -count=1 $(ROOT) $(TESTFLAGS) ./container
 
+.PHONY: modules
+modules: ## Run the tests of what packages and stories are made with.
+	cd tools/xpkg && go test -count=1 $(TESTFLAGS) ./...
+	cd test/e2e && go test -count=1 $(TESTFLAGS) ./campaign/... ./cmd/...
+
 .PHONY: soak
 soak: ## Send the function 100,000 requests and look at its memory.
 	go test -count=1 -timeout 60m -v -run '^TestSoak$$' . -args -soak-requests=100000

@@ -146,7 +146,8 @@ func isHost(s string) bool {
 		return addr.Zone() == ""
 	}
 
-	return len(validation.IsDNS1123Subdomain(strings.ToLower(s))) == 0
+	// A name may be written down to the root.
+	return len(validation.IsDNS1123Subdomain(strings.ToLower(strings.TrimSuffix(s, ".")))) == 0
 }
 
 // perconaReady tells a person how the cluster is.

@@ -13,6 +13,7 @@ func TestIsHost(t *testing.T) {
 	}{
 		"Service":  {reason: "The usual name.", value: "files-postgres-primary.team-a.svc", want: true},
 		"Capitals": {reason: "DNS does not care.", value: "DB.Example.ORG", want: true},
+		"Root":     {reason: "So it is in libpq.", value: "db.example.org.", want: true},
 		"IPv4":     {reason: "An address.", value: "10.0.0.7", want: true},
 		"IPv6":     {reason: "An address.", value: "2001:db8::7", want: true},
 		"Zone":     {reason: "Anything can stand there.", value: "fe80::1%hunter2", want: false},

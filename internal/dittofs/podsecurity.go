@@ -118,7 +118,8 @@ func judged(template *corev1ac.PodTemplateSpecApplyConfiguration) *corev1ac.PodT
 
 // judge the finished pod as Pod Security admission does. A setting that does
 // not pass is refused with the admission's own words. A pod in which nobody has
-// set what the checks look at passes every level: nothing is to be judged.
+// set what the checks look at passes every level: nothing is to be judged, and
+// rules_test.go and valid_test.go hold every finished pod to that.
 func judge(srv *server.Server, template *corev1ac.PodTemplateSpecApplyConfiguration) error {
 	level := api.LevelVersion{Level: api.Level(srv.PodSecurityLevel()), Version: api.LatestVersion()}
 	untouched := srv.Spec.PodSecurityContext == nil && srv.Spec.SecurityContext == nil && len(srv.Spec.Pod.Annotations) == 0

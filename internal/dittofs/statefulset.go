@@ -106,13 +106,15 @@ func speaksTLS(srv *server.Server, live observed.Object, kept bool) bool {
 // rolls tells that a template restarts a live pod, as far as its annotations
 // and its image show; the API server's word on the rest comes with its answer.
 func rolls(live observed.Object, template *corev1ac.PodTemplateSpecApplyConfiguration) bool {
-	for name, value := range template.Annotations {
-		if live.Text("spec", "template", "metadata", "annotations", name) != value {
-			return true
-		}
-	}
+	return changes(live, template, slices.Collect(maps.Keys(template.Annotations))...) ||
+		observed.RunningImage(live, "containers", observed.ContainerName) != *template.Spec.Containers[0].Image
+}
 
-	return observed.RunningImage(live, "containers", observed.ContainerName) != *template.Spec.Containers[0].Image
+// changes tells that a live template has another value of one of the annotations.
+func changes(live observed.Object, template *corev1ac.PodTemplateSpecApplyConfiguration, annotations ...string) bool {
+	return slices.ContainsFunc(annotations, func(name string) bool {
+		return live.Text("spec", "template", "metadata", "annotations", name) != template.Annotations[name]
+	})
 }
 
 func statefulSet(srv *server.Server, live observed.Object, template *corev1ac.PodTemplateSpecApplyConfiguration, claims []*corev1ac.PersistentVolumeClaimApplyConfiguration, w *Workload) desired.Object {
@@ -134,8 +136,10 @@ func statefulSet(srv *server.Server, live observed.Object, template *corev1ac.Po
 		spec.VolumeClaimTemplates = append(spec.VolumeClaimTemplates, *c)
 	}
 
-	// What is live now does not know yet that it is to be rolled out.
-	ready := rolledOut(live, *srv.Spec.Replicas) && !w.Rolls
+	// What is live now does not know yet that it is to be rolled out. Only what
+	// nobody else writes tells that: somebody's webhook may give every pod
+	// another image.
+	ready := rolledOut(live, *srv.Spec.Replicas) && !(w.Rolls && changes(live, template, server.AnnotationConfigHash, server.AnnotationDatabase))
 	o := desired.New(id.Key, appsv1ac.StatefulSet(id.Name, srv.Namespace).
 		WithLabels(srv.Labels("server")).WithSpec(spec), ready)
 	if live.Live() && o.Err == nil {

@@ -57,7 +57,7 @@ func prepare(ctx context.Context, m *testing.M) (code int, err error) {
 
 // build the packages of a checkout, as a person does.
 func build(ctx context.Context, checkout, to string) error {
-	cmd := exec.CommandContext(ctx, "make", "build", "VERSION="+version, "PACKAGES="+to) //nolint:gosec // The arguments are ours.
+	cmd := exec.CommandContext(ctx, "make", "build", "VERSION="+version, "PACKAGES="+to)
 	cmd.Dir = checkout
 	// This may be run by make itself.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=") })

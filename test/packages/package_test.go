@@ -226,7 +226,7 @@ func lint(t *testing.T, stream string) ([]byte, error) {
 	if err := os.WriteFile(filepath.Join(dir, "crossplane.yaml"), []byte(stream), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return exec.CommandContext(t.Context(), crank, "xpkg", "build", "--package-root="+dir, "--package-file="+filepath.Join(t.TempDir(), "built.xpkg")).CombinedOutput() //nolint:gosec // The CLI that we built.
+	return exec.CommandContext(t.Context(), crank, "xpkg", "build", "--package-root="+dir, "--package-file="+filepath.Join(t.TempDir(), "built.xpkg")).CombinedOutput()
 }
 
 // TestExtract holds that Crossplane's own code finds the same package.yaml in
@@ -266,11 +266,11 @@ func TestExtract(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			to := filepath.Join(t.TempDir(), "package.gz")
-			out, err := exec.CommandContext(t.Context(), crank, slices.Concat([]string{"xpkg", "extract", "--output", to}, tc.args)...).CombinedOutput() //nolint:gosec // The CLI that we built.
+			out, err := exec.CommandContext(t.Context(), crank, slices.Concat([]string{"xpkg", "extract", "--output", to}, tc.args)...).CombinedOutput()
 			if err != nil {
 				t.Fatalf("%s\n%v: %s", tc.reason, err, out)
 			}
-			compressed, err := os.ReadFile(to) //nolint:gosec // What was just written.
+			compressed, err := os.ReadFile(to)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"debug/elf"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -124,9 +125,7 @@ func extract(t *testing.T, img v1.Image) map[string]file {
 	}
 	out := map[string]file{}
 	for _, l := range layers {
-		for name, f := range filesOf(t, l) {
-			out[name] = f
-		}
+		maps.Copy(out, filesOf(t, l))
 	}
 	return out
 }

@@ -106,7 +106,7 @@ type journal struct {
 }
 
 // ofXR is how a line names the XR that it is about.
-var ofXR = regexp.MustCompile(`"request": \{"name":"([^"]*)","namespace":"([^"]*)"\}`) //nolint:gochecknoglobals // A constant.
+var ofXR = regexp.MustCompile(`"request": \{"name":"([^"]*)","namespace":"([^"]*)"\}`)
 
 // of an XR are these lines so far.
 func (j *journal) of(namespace, name string) ([]string, error) {

@@ -66,7 +66,7 @@ func main() {
 	case "down":
 		err = down(ctx)
 	case serve:
-		os.Exit(world.Main(ctx, keep)) //nolint:gocritic // Nothing is left to be stopped.
+		os.Exit(world.Main(ctx, keep))
 	default:
 		err = errors.New("usage: e2e build|test|up|down")
 	}

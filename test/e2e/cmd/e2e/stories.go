@@ -48,7 +48,8 @@ func shares() []share {
 	return []share{
 		{name: "crashes", stories: []string{"Claim", "FunctionCrash", "CrossplaneCrash", "APIServerCrash", "PrometheusLater"}},
 		{name: "missing", stories: []string{"PermissionsLater", "PermissionMissing", "PerconaLater", "PerconaCrash"}},
-		{name: "measures", stories: []string{"Steady", "Fleet"}},
+		{name: "fleet", stories: []string{"Fleet"}},
+		{name: "steady", stories: []string{"Steady"}},
 		{name: "together"},
 	}
 }
