@@ -35,7 +35,7 @@ func fill(t *testing.T, req *fnv1.RunFunctionRequest, size int, add func(n int))
 		before := proto.Size(req)
 		add(0)
 		each := proto.Size(req) - before
-		for n := 1; n < (size-before)/each; n++ {
+		for n := 1; n < (size-before-4096)/each; n++ {
 			add(n)
 		}
 	}
@@ -64,14 +64,16 @@ func otherObject(name string) *fnv1.Resource {
 // TestLargeRequests: whatever comes is answered or refused, soon, and the
 // process goes on as it was.
 func TestLargeRequests(t *testing.T) {
-	steady := func() *fnv1.RunFunctionRequest {
+	steady := func(t *testing.T) *fnv1.RunFunctionRequest {
+		t.Helper()
 		req, _, _ := servingOnPercona(t, withPercona()).settle(t)
 
 		return req
 	}
 	// manyObserved objects in a request of a size.
-	manyObserved := func(size int) *fnv1.RunFunctionRequest {
-		req := steady()
+	manyObserved := func(t *testing.T, size int) *fnv1.RunFunctionRequest {
+		t.Helper()
+		req := steady(t)
 
 		return fill(t, req, size, func(n int) {
 			name := fmt.Sprintf("of-another-step-%05d", n)
@@ -81,13 +83,14 @@ func TestLargeRequests(t *testing.T) {
 
 	cases := map[string]struct {
 		reason string
-		req    func() *fnv1.RunFunctionRequest
+		req    func(t *testing.T) *fnv1.RunFunctionRequest
 		code   codes.Code
 	}{
 		"Objects": {
 			reason: "Ten thousand observed objects are looked through.",
-			req: func() *fnv1.RunFunctionRequest {
-				req := steady()
+			req: func(t *testing.T) *fnv1.RunFunctionRequest {
+				t.Helper()
+				req := steady(t)
 				for n := range 10000 {
 					name := fmt.Sprintf("of-another-step-%05d", n)
 					req.Observed.Resources[name] = otherObject(name)
@@ -98,8 +101,9 @@ func TestLargeRequests(t *testing.T) {
 		},
 		"Desired": {
 			reason: "What an earlier step wants is passed on, however much it is.",
-			req: func() *fnv1.RunFunctionRequest {
-				req := steady()
+			req: func(t *testing.T) *fnv1.RunFunctionRequest {
+				t.Helper()
+				req := steady(t)
 				req.Desired = &fnv1.State{Resources: map[string]*fnv1.Resource{}}
 				for n := range 10000 {
 					name := fmt.Sprintf("of-another-step-%05d", n)
@@ -111,8 +115,9 @@ func TestLargeRequests(t *testing.T) {
 		},
 		"Answers": {
 			reason: "Nobody asked for ten thousand objects of a name.",
-			req: func() *fnv1.RunFunctionRequest {
-				req := steady()
+			req: func(t *testing.T) *fnv1.RunFunctionRequest {
+				t.Helper()
+				req := steady(t)
 				for name := range maps.Clone(req.GetRequiredResources()) {
 					for range 10000 / len(req.GetRequiredResources()) {
 						req.RequiredResources[name].Items = append(req.RequiredResources[name].GetItems(), otherObject("other"))
@@ -122,16 +127,17 @@ func TestLargeRequests(t *testing.T) {
 				return req
 			},
 		},
-		"Full":    {reason: "A request of the very size that is allowed is answered.", req: func() *fnv1.RunFunctionRequest { return manyObserved(maxRequest) }},
-		"TooFull": {reason: "One byte more is refused before it is decoded.", req: func() *fnv1.RunFunctionRequest { return manyObserved(maxRequest + 1) }, code: codes.ResourceExhausted},
+		"Full":    {reason: "A request of the very size that is allowed is answered.", req: func(t *testing.T) *fnv1.RunFunctionRequest { t.Helper(); return manyObserved(t, maxRequest) }},
+		"TooFull": {reason: "One byte more is refused before it is decoded.", req: func(t *testing.T) *fnv1.RunFunctionRequest { t.Helper(); return manyObserved(t, maxRequest+1) }, code: codes.ResourceExhausted},
 		"OneText": {
 			reason: "One field may be all of it.",
-			req:    func() *fnv1.RunFunctionRequest { return fill(t, steady(), maxRequest, nil) },
+			req:    func(t *testing.T) *fnv1.RunFunctionRequest { t.Helper(); return fill(t, steady(t), maxRequest, nil) },
 		},
 		"Deep": {
 			reason: "What is nested a thousand times is looked through.",
-			req: func() *fnv1.RunFunctionRequest {
-				req := steady()
+			req: func(t *testing.T) *fnv1.RunFunctionRequest {
+				t.Helper()
+				req := steady(t)
 				spec := req.GetObserved().GetComposite().GetResource().GetFields()["spec"].GetStructValue()
 				spec.Fields["config"] = nested(1000)
 
@@ -140,8 +146,9 @@ func TestLargeRequests(t *testing.T) {
 		},
 		"TooDeep": {
 			reason: "What protobuf itself does not decode is an error of gRPC.",
-			req: func() *fnv1.RunFunctionRequest {
-				req := steady()
+			req: func(t *testing.T) *fnv1.RunFunctionRequest {
+				t.Helper()
+				req := steady(t)
 				spec := req.GetObserved().GetComposite().GetResource().GetFields()["spec"].GetStructValue()
 				spec.Fields["config"] = nested(20000)
 
@@ -152,7 +159,7 @@ func TestLargeRequests(t *testing.T) {
 	}
 
 	s := serveLocally(t, newFunction(), logging.NewNopLogger())
-	good := steady()
+	good := steady(t)
 	call := func(req *fnv1.RunFunctionRequest) (*fnv1.RunFunctionResponse, error) {
 		return s.client.RunFunction(t.Context(), req)
 	}
@@ -163,7 +170,7 @@ func TestLargeRequests(t *testing.T) {
 
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			req := tc.req()
+			req := tc.req(t)
 			start := cpuTime(t)
 			rsp, err := call(req)
 			took := cpuTime(t) - start
