@@ -32,10 +32,11 @@ import (
 // request's headers.
 const readHeaderTimeout = 10 * time.Second
 
-// maxConcurrentCalls of one connection. Crossplane reconciles up to 100 XRs at
-// once by default, over one connection, and waits for its turn; calls only
-// compute, so more at once are not faster, and each holds its request in memory.
-const maxConcurrentCalls = 16
+// maxConcurrentCalls of one connection; who calls waits for its turn. Crossplane
+// reconciles up to 100 XRs at once by default, over one connection, and a
+// request may have 4 MiB, of which decoding makes some 40. Calls only compute,
+// so more at once would not be faster.
+const maxConcurrentCalls = 4
 
 // Options say how a function is served. Nothing is defaulted here; the defaults
 // are those of the command line.
