@@ -330,9 +330,12 @@ func TestServersExpire(t *testing.T) {
 func TestServersAreBounded(t *testing.T) {
 	c := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	s := newServers(c.now)
+	req := request(t, "", status("Running"))
+	metadata := req.GetObserved().GetComposite().GetResource().GetFields()["metadata"].GetStructValue()
 	see := func(from, to int) {
 		for i := from; i < to; i++ {
-			s.saw(request(t, fmt.Sprintf("server-%d", i), status("Running")), time.Minute)
+			metadata.Fields["uid"] = structpb.NewStringValue(fmt.Sprintf("server-%d", i))
+			s.saw(req, time.Minute)
 		}
 	}
 
