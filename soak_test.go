@@ -33,7 +33,7 @@ const (
 // goroutines, however many there are.
 func TestSoak(t *testing.T) {
 	steady := &fnv1.RunFunctionRequest{}
-	if err := proto.Unmarshal(benchRequests(t)["steady"], steady); err != nil {
+	if err := proto.Unmarshal(benchRequests(t)[steadyStage], steady); err != nil {
 		t.Fatal(err)
 	}
 	s := serveLocally(t, newFunction(), logging.NewNopLogger())
