@@ -50,8 +50,7 @@ func (c *Checker) manifest(text []byte) error {
 	apiVersion, _ := obj["apiVersion"].(string)
 	name, _ := obj["kind"].(string)
 	if apiVersion == "" && name == "" && len(obj) == 1 && obj["spec"] != nil {
-		apiVersion, name = v1alpha1.GroupVersion.String(), dittoServer
-		k, err := c.kinds.named(name)
+		k, err := c.kinds.named(dittoServer)
 		if err != nil {
 			return err
 		}
