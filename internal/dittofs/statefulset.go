@@ -139,7 +139,7 @@ func statefulSet(srv *server.Server, live observed.Object, template *corev1ac.Po
 	// What is live now does not know yet that it is to be rolled out. Only what
 	// nobody else writes tells that: somebody's webhook may give every pod
 	// another image.
-	ready := rolledOut(live, *srv.Spec.Replicas) && !(w.Rolls && changes(live, template, server.AnnotationConfigHash, server.AnnotationDatabase))
+	ready := rolledOut(live, *srv.Spec.Replicas) && (!w.Rolls || !changes(live, template, server.AnnotationConfigHash, server.AnnotationDatabase))
 	o := desired.New(id.Key, appsv1ac.StatefulSet(id.Name, srv.Namespace).
 		WithLabels(srv.Labels("server")).WithSpec(spec), ready)
 	if live.Live() && o.Err == nil {
