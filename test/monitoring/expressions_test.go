@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
@@ -30,7 +30,7 @@ func elsewhere() exported {
 }
 
 // added are the labels that Prometheus adds to what it scrapes.
-func added() []string { return []string{labels.MetricName, "job", "instance"} }
+func added() []string { return []string{model.MetricNameLabel, "job", "instance"} }
 
 func values[K comparable, V any](m map[K]V) []V { return slices.Collect(maps.Values(m)) }
 

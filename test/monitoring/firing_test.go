@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/promqltest"
 	"github.com/prometheus/prometheus/storage"
@@ -170,7 +169,7 @@ func at(t *testing.T, store storage.Queryable, expr string, when time.Time) []st
 	}
 	var out []string
 	for _, s := range vector {
-		out = append(out, s.Metric.DropReserved(func(name string) bool { return name == labels.MetricName }).String())
+		out = append(out, s.Metric.DropReserved(func(name string) bool { return name == model.MetricNameLabel }).String())
 	}
 	slices.Sort(out)
 

@@ -121,10 +121,14 @@ type panel struct {
 	Title       string `json:"title"`
 	Description string `json:"description"`
 	GridPos     struct {
-		X, Y, W, H int
+		X int `json:"x"`
+		Y int `json:"y"`
+		W int `json:"w"`
+		H int `json:"h"`
 	} `json:"gridPos"`
 	Datasource struct {
-		Type, UID string
+		Type string `json:"type"`
+		UID  string `json:"uid"`
 	} `json:"datasource"`
 	Targets []struct {
 		Expr string `json:"expr"`
