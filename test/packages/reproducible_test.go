@@ -33,7 +33,7 @@ func TestReproducible(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(to, content, 0o600); err != nil {
+		if err := os.WriteFile(to, content, 0o600); err != nil { //nolint:gosec // A folder of the test.
 			t.Fatal(err)
 		}
 	}
