@@ -32,7 +32,7 @@ const (
 	yamlBuffer = 4096
 
 	// A definition is not served at once.
-	served     = 20 * time.Second
+	served     = time.Minute
 	servedPoll = 100 * time.Millisecond
 )
 

@@ -27,6 +27,10 @@ const (
 	// They wait more than they work.
 	beside = "6"
 
+	// stagger is how long after one world the next one begins: to start takes
+	// all of a small machine.
+	stagger = 20 * time.Second
+
 	// stopTimeout is how long a world may take to end.
 	stopTimeout = 30 * time.Second
 
@@ -38,7 +42,7 @@ type share struct {
 	// name of the world, and of the folder for what its stories leave.
 	name string
 
-	// stories by their names; those that nobody names are the last share's.
+	// stories by their names; those that nobody names are the share's without.
 	stories []string
 }
 
@@ -46,11 +50,11 @@ type share struct {
 // one after the other, as do those that measure; the others happen together.
 func shares() []share {
 	return []share{
+		{name: "together"},
 		{name: "crashes", stories: []string{"Claim", "FunctionCrash", "CrossplaneCrash", "APIServerCrash", "PrometheusLater"}},
 		{name: "missing", stories: []string{"PermissionsLater", "PermissionMissing", "PerconaLater", "PerconaCrash"}},
 		{name: "fleet", stories: []string{"Fleet"}},
 		{name: "steady", stories: []string{"Steady"}},
-		{name: "together"},
 	}
 }
 
@@ -71,6 +75,9 @@ func stories(ctx context.Context, flags []string) int {
 	}
 
 	var named []string
+	for _, s := range shares() {
+		named = append(named, s.stories...)
+	}
 	var all sync.WaitGroup
 	failed := make([]int, len(shares()))
 	for i, s := range shares() {
@@ -78,8 +85,11 @@ func stories(ctx context.Context, flags []string) int {
 		if len(s.stories) == 0 {
 			choice = "-skip=" + pattern(named)
 		}
-		named = append(named, s.stories...)
 		all.Go(func() {
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Duration(i) * stagger):
+			}
 			failed[i] = result(s, goTest(ctx, filepath.Join(world.Out(root), s.name), append([]string{choice}, flags...)))
 		})
 	}
