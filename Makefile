@@ -61,6 +61,11 @@ test: ## Run the function's tests; they need no cluster.
 race: ## Run the tests of what serves calls with the race detector (needs a C compiler).
 	CGO_ENABLED=1 go test -race -timeout 30m -skip '^(TestExplore|TestSieve|TestProgram|TestAllocations|TestSoak)' $(TESTFLAGS) ./internal/serve/ ./internal/metrics/ .
 
+.PHONY: race-serving
+race-serving: ## The part of it that takes a minute: where calls run at once.
+	CGO_ENABLED=1 go test -race -count=1 ./internal/serve/ ./internal/metrics/
+	CGO_ENABLED=1 go test -race -count=1 -run '^(TestSoak|TestManyLargeRequests)$$' . -args -soak-requests=400
+
 .PHONY: golden
 golden: ## Render every example with Crossplane's own engines and compare with what is expected.
 	cd test/render && go run ./cmd/render -build && go test -timeout 30m -count=1 $(TESTFLAGS) ./...
