@@ -521,6 +521,24 @@ func TestPullPolicyOfTheInitContainer(t *testing.T) {
 	}
 }
 
+// Somebody's webhook may rewrite what pods are made of, for good: a server that
+// runs so is ready all the same (R15).
+func TestReadyBehindAWebhook(t *testing.T) {
+	s := servingOnPercona(t, withPercona("spec.image", "marmos91c/dittofs:v0.29.0", "spec.pod.annotations", object{"example.org/note": "ours"}))
+	for name, edit := range map[string][]any{
+		"image": {"spec.template.spec.containers.0.image", "mirror.example.org/dittofs:v0.29.0"},
+		"annotation": {"spec.template.metadata.annotations", object{
+			"example.org/note": "theirs", server.AnnotationConfigHash: hashOf(s.get(server.KeyStatefulSet)),
+			server.AnnotationDatabase: textAt(podTemplate(s.get(server.KeyStatefulSet)), "metadata", "annotations", server.AnnotationDatabase),
+		}},
+	} {
+		rsp := s.clone().edit(server.KeyStatefulSet, edit...).response(t)
+		if got := rsp.GetDesired().GetResources()[string(server.KeyStatefulSet)].GetReady(); got != fnv1.Ready_READY_TRUE {
+			t.Errorf("Another %s than ours is live, and the StatefulSet is %s", name, got)
+		}
+	}
+}
+
 // A StatefulSet that is about to change says so in the same call.
 func TestProgressingOnceThePodRolls(t *testing.T) {
 	s := servingOnPercona(t, withPercona())

@@ -146,8 +146,9 @@ func isHost(s string) bool {
 		return addr.Zone() == ""
 	}
 
-	// A name may be written down to the root.
-	return len(validation.IsDNS1123Subdomain(strings.ToLower(strings.TrimSuffix(s, ".")))) == 0
+	// A name may be written down to the root. What is longer than a name has no
+	// room in the status, whose apply would fail.
+	return len(s) <= validation.DNS1123SubdomainMaxLength && len(validation.IsDNS1123Subdomain(strings.ToLower(strings.TrimSuffix(s, ".")))) == 0
 }
 
 // perconaReady tells a person how the cluster is.

@@ -21,6 +21,7 @@ func TestIsHost(t *testing.T) {
 		"DSN":      {reason: "So may this.", value: "host=db password=hunter2", want: false},
 		"Path":     {reason: "A socket is not where another pod is.", value: "/run/postgresql", want: false},
 		"Long":     {reason: "The status has no room for it.", value: strings.Repeat("a.", 126) + "aa", want: false},
+		"LongRoot": {reason: "Nor for this.", value: strings.Repeat("a.", 127), want: false},
 		"Empty":    {reason: "There is none.", want: false},
 	}
 	for name, tc := range cases {
