@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,7 +30,7 @@ func TestFailover(t *testing.T) {
 	waitForServer(s, "files")
 	before := take(s, "files")
 
-	serving, stop := serve(s)
+	stop := serve(s)
 	for i := range flips {
 		for _, ready := range []bool{false, true} {
 			if err := setDatabaseReady(t.Context(), s, ready); err != nil {
@@ -58,19 +57,18 @@ func TestFailover(t *testing.T) {
 	waitForCondition(s, "DatabaseReady", "True", "PerconaReady", "")
 	s.Throughout(quiet, "the server is as it was, now that its database is back", before.same)
 	stop()
-	if answered, failed := serving(); failed > 0 || answered == 0 {
-		t.Errorf("the server answered %d times and failed %d times, want no failure", answered, failed)
-	}
 	s.Eventually("the DittoServer is ready", func(ctx context.Context) error {
 		return s.ConditionIs(ctx, world.DittoServer, "files", "Ready", "True")
 	})
 }
 
-// serve asks the server all the time, until it is stopped.
-func serve(s *world.Scenario) (counts func() (answered, failed int64), stop func()) {
-	var answered, failed atomic.Int64
+// serve asks the server, which answers, all the time until it is stopped: then
+// it must not have failed once.
+func serve(s *world.Scenario) (stop func()) {
 	ctx, cancel := context.WithCancel(s.Context())
 	done := make(chan struct{})
+	answered, failed := 0, 0
+	var last error
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(100 * time.Millisecond) //nolint:mnd // Often.
@@ -84,16 +82,21 @@ func serve(s *world.Scenario) (counts func() (answered, failed int64), stop func
 			err := nfs(ctx, "files-adapter-nfs."+s.Namespace+".svc:2049")
 			switch {
 			case err == nil:
-				answered.Add(1)
+				answered++
 			case ctx.Err() == nil:
-				failed.Add(1)
+				failed++
+				last = err
 				s.Step("the server does not answer: %v", err)
 			}
 		}
 	}()
-	return func() (int64, int64) { return answered.Load(), failed.Load() }, func() {
+	return func() {
+		s.Helper()
 		cancel()
 		<-done
+		if failed > 0 || answered == 0 {
+			s.Errorf("the server answered %d times and failed %d times, want no failure; the last: %v", answered, failed, last)
+		}
 	}
 }
 

@@ -47,13 +47,6 @@ func TestPercona(t *testing.T) {
 		t.Errorf("the init container is %+v, want that it found PostgreSQL", init.State)
 	}
 
-	if err := health(t.Context(), "files-api."+s.Namespace+".svc:8080"); err != nil {
-		t.Error(err)
-	}
-	if err := accepts(t.Context(), "files-adapter-smb."+s.Namespace+".svc:445"); err != nil {
-		t.Error(err)
-	}
-	s.Step("the API and SMB answer at their Services")
 	if err := loginWorks(t.Context(), s, "files"); err != nil {
 		t.Error(err)
 	}
@@ -90,9 +83,20 @@ func waitForServer(s *world.Scenario, name string) {
 	s.Eventually("the DittoServer is ready", func(ctx context.Context) error {
 		return s.ConditionIs(ctx, world.DittoServer, name, "Ready", "True")
 	})
-	// A cluster's DNS takes a moment too.
-	s.Eventually("NFS answers at its Service", func(ctx context.Context) error {
-		return nfs(ctx, name+"-adapter-nfs."+s.Namespace+".svc:2049")
+	waitForAnswers(s, name)
+}
+
+// waitForAnswers of all that the server serves, at its Services. A cluster's DNS
+// takes a moment too, after the pod is ready.
+func waitForAnswers(s *world.Scenario, name string) {
+	s.Helper()
+	s.Eventually("NFS, SMB and the API answer at their Services", func(ctx context.Context) error {
+		domain := "." + s.Namespace + ".svc:"
+		return errors.Join(
+			nfs(ctx, name+"-adapter-nfs"+domain+"2049"),
+			accepts(ctx, name+"-adapter-smb"+domain+"445"),
+			health(ctx, name+"-api"+domain+"8080"),
+		)
 	})
 }
 

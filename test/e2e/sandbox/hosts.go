@@ -2,66 +2,60 @@ package sandbox
 
 import (
 	"fmt"
-	"maps"
 	"os"
-	"slices"
-	"strings"
 	"sync"
 )
 
 // Hosts is the sandbox's /etc/hosts. It stands in for the cluster's DNS: the
-// resolvers of C and of Go read it anew when it has changed.
+// resolver of C reads it for every name, Go's once it is five seconds old.
+//
+// A name's line is added at the end, and made a comment by its first byte once
+// the name has another address. So whoever reads the file meanwhile finds all
+// other names: Go's resolver would miss for five seconds what it did not find.
 type Hosts struct {
-	path string
-
-	mu      sync.Mutex
-	entries map[string]string
+	mu    sync.Mutex
+	file  *os.File
+	size  int64
+	lines map[string]hostsLine
 }
 
-// newHosts mounts an own file over /etc/hosts. It is written in place, as the
-// mount is of the file and not of its name.
+// A hostsLine is the address of a name, and where it stands in the file.
+type hostsLine struct {
+	address string
+	at      int64
+}
+
+// newHosts are in a file of this name.
 func newHosts(path string) (*Hosts, error) {
-	h := &Hosts{path: path, entries: map[string]string{"localhost": "127.0.0.1"}}
-	return h, bindFile(path, "/etc/hosts", h.content())
+	file, err := os.Create(path) //nolint:gosec // The sandbox's own.
+	if err != nil {
+		return nil, err
+	}
+	h := &Hosts{file: file, lines: map[string]hostsLine{}}
+	return h, h.Set("127.0.0.1", "localhost")
 }
 
-// Set the address of names.
+// Set the address of names. It is no error to set what is set.
 func (h *Hosts) Set(address string, names ...string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	changed := false
 	for _, name := range names {
-		changed = changed || h.entries[name] != address
-		h.entries[name] = address
+		before, known := h.lines[name]
+		if before.address == address {
+			continue
+		}
+		n, err := h.file.WriteAt(fmt.Appendf(nil, "%s %s\n", address, name), h.size)
+		if err != nil {
+			return fmt.Errorf("cannot add %s to the hosts: %w", name, err)
+		}
+		h.lines[name] = hostsLine{address: address, at: h.size}
+		h.size += int64(n)
+		if !known {
+			continue
+		}
+		if _, err := h.file.WriteAt([]byte("#"), before.at); err != nil {
+			return fmt.Errorf("cannot take the old address of %s from the hosts: %w", name, err)
+		}
 	}
-	if !changed {
-		return nil
-	}
-	return h.write()
-}
-
-// Remove names.
-func (h *Hosts) Remove(names ...string) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	before := len(h.entries)
-	for _, name := range names {
-		delete(h.entries, name)
-	}
-	if len(h.entries) == before {
-		return nil
-	}
-	return h.write()
-}
-
-func (h *Hosts) write() error {
-	return os.WriteFile(h.path, []byte(h.content()), 0o644) //nolint:gosec // Everyone reads /etc/hosts.
-}
-
-func (h *Hosts) content() string {
-	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(h.entries)) {
-		_, _ = fmt.Fprintf(&b, "%s %s\n", h.entries[name], name)
-	}
-	return b.String()
+	return nil
 }

@@ -133,11 +133,15 @@ func Set(ctx context.Context) (*Sandbox, error) {
 	}
 	// Nothing outside can be reached. A name that is not in /etc/hosts is
 	// refused at once, instead of after a while.
-	if err := bindFile(filepath.Join(state, "resolv.conf"), "/etc/resolv.conf", "nameserver 127.0.0.1\noptions attempts:1 timeout:1\n"); err != nil {
+	resolver, names := filepath.Join(state, "resolv.conf"), filepath.Join(state, "hosts")
+	if err := os.WriteFile(resolver, []byte("nameserver 127.0.0.1\noptions attempts:1 timeout:1\n"), 0o644); err != nil { //nolint:gosec // Everyone reads it.
 		return nil, err
 	}
-	hosts, err := newHosts(filepath.Join(state, "hosts"))
+	hosts, err := newHosts(names)
 	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(bind(resolver, "/etc/resolv.conf"), bind(names, "/etc/hosts")); err != nil {
 		return nil, err
 	}
 	network, err := newNetwork(ctx)
@@ -157,19 +161,14 @@ func bindFolder(from, to string) error {
 			return err
 		}
 	}
-	if err := syscall.Mount(from, to, "", syscall.MS_BIND, ""); err != nil {
-		return fmt.Errorf("cannot mount %s: %w", to, err)
-	}
-	return nil
+	return bind(from, to)
 }
 
-// bindFile mounts a new file over another.
-func bindFile(path, over, content string) error {
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil { //nolint:gosec // Everyone reads what is in /etc.
-		return err
-	}
-	if err := syscall.Mount(path, over, "", syscall.MS_BIND, ""); err != nil {
-		return fmt.Errorf("cannot mount %s: %w", over, err)
+// bind a folder, or a file, over another. A bound file must be written in
+// place: the mount is of the file and not of its name.
+func bind(from, to string) error {
+	if err := syscall.Mount(from, to, "", syscall.MS_BIND, ""); err != nil {
+		return fmt.Errorf("cannot mount %s: %w", to, err)
 	}
 	return nil
 }
