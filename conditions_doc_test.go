@@ -54,8 +54,8 @@ func documentRows(t *testing.T, name string) map[string][][]string {
 }
 
 // reportedReasons are the reasons of each type of condition, as the comments
-// beside the constants say: "Reasons of X." over a group, "Of X too." behind a
-// reason that has a second type.
+// beside the constants say: "Reasons of X." over a group, "Of X too." or "Of X
+// and Y too." behind a reason that has more types.
 func reportedReasons(t *testing.T, src any) map[string][]string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), filepath.FromSlash(conditionsSource), src, parser.ParseComments)
@@ -64,7 +64,7 @@ func reportedReasons(t *testing.T, src any) map[string][]string {
 	}
 
 	types, reasons := []string{}, map[string][]string{}
-	of := regexp.MustCompile(`^(?:Reasons of|Of) (\w+)(?: too)?\.\n?$`)
+	of := regexp.MustCompile(`^(?:Reasons of|Of) (\w+)(?: and (\w+))?(?: too)?\.\n?$`)
 	for _, decl := range file.Decls {
 		group, ok := decl.(*ast.GenDecl)
 		if !ok || group.Tok != token.CONST {
@@ -94,7 +94,9 @@ func reportedReasons(t *testing.T, src any) map[string][]string {
 			}
 			reasons[m[1]] = append(reasons[m[1]], value)
 			if m := of.FindStringSubmatch(c.Comment.Text()); m != nil {
-				reasons[m[1]] = append(reasons[m[1]], value)
+				for _, typ := range slices.DeleteFunc(m[1:], func(typ string) bool { return typ == "" }) {
+					reasons[typ] = append(reasons[typ], value)
+				}
 			}
 		}
 	}
@@ -137,18 +139,20 @@ func TestDocsConditionsAreRead(t *testing.T) {
 const (
 	TypeA = "A"
 	TypeB = "B"
+	TypeC = "C"
 )
 
 // Reasons of A.
 const (
 	ReasonTwo = "Two"
 	ReasonOne = "One" // Of B too.
+	ReasonAll = "All" // Of B and C too.
 )
 
 // Reasons of B.
 const ReasonThree = "Three"
 `
-	want := map[string][]string{"A": {"One", "Two"}, "B": {"One", "Three"}}
+	want := map[string][]string{"A": {"All", "One", "Two"}, "B": {"All", "One", "Three"}, "C": {"All"}}
 	if diff := cmp.Diff(want, reportedReasons(t, source)); diff != "" {
 		t.Errorf("reportedReasons(...): -want, +got:\n%s", diff)
 	}

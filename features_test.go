@@ -533,6 +533,9 @@ func TestReadyBehindAWebhook(t *testing.T) {
 		}},
 	} {
 		rsp := s.clone().edit(server.KeyStatefulSet, edit...).response(t)
+		if got := conditionOf(rsp, condition.TypeProgressing); got != "False Converged" {
+			t.Errorf("Another %s than ours is live, and Progressing is %s", name, got)
+		}
 		if got := rsp.GetDesired().GetResources()[string(server.KeyStatefulSet)].GetReady(); got != fnv1.Ready_READY_TRUE {
 			t.Errorf("Another %s than ours is live, and the StatefulSet is %s", name, got)
 		}

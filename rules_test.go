@@ -1703,6 +1703,24 @@ func TestR12WaitScript(t *testing.T) {
 	}
 }
 
+// expectStarts checks what the kubelet does before it starts a container
+// (kubernetes v1.37 pkg/kubelet/kuberuntime/security_context_others.go).
+func expectStarts(t *testing.T, pod object) {
+	t.Helper()
+	for _, c := range append(listAt(pod, "containers"), listAt(pod, "initContainers")...) {
+		effective := func(name string) any {
+			if v := at(c, "securityContext", name); v != nil {
+				return v
+			}
+
+			return at(pod, "securityContext", name)
+		}
+		if effective("runAsNonRoot") == true && effective("runAsUser") == 0.0 {
+			t.Errorf("Container %s is root and must not be: it never starts.", textAt(c, "name"))
+		}
+	}
+}
+
 func TestR13PodSecurity(t *testing.T) {
 	const forbidden = "spec.securityContext"
 	cases := map[string]struct {
@@ -1721,6 +1739,10 @@ func TestR13PodSecurity(t *testing.T) {
 		"Root":               {"restricted forbids root.", "", []any{"spec.securityContext.runAsUser", 0}, forbidden, "runAsUser"},
 		"RootPod":            {"restricted forbids root.", "", []any{"spec.podSecurityContext.runAsUser", 0}, "spec.podSecurityContext", "runAsUser"},
 		"RootNotSaid":        {"restricted wants runAsNonRoot.", "", []any{"spec.podSecurityContext.runAsNonRoot", false, "spec.securityContext.runAsNonRoot", false}, forbidden, "runAsNonRoot"},
+		"RootAllowed":        {"baseline permits root, whatever the rest of the pod is.", "baseline", []any{"spec.securityContext.runAsUser", 0}, "", ""},
+		"RootAllowedPod":     {"baseline permits root.", "baseline", []any{"spec.podSecurityContext.runAsUser", 0}, "", ""},
+		"RootRuledOut":       {"The kubelet would never start it.", "baseline", []any{"spec.securityContext.runAsUser", 0, "spec.podSecurityContext.runAsNonRoot", true}, "spec.securityContext.runAsUser", "runAsNonRoot"},
+		"RootPodRuledOut":    {"The kubelet would never start it.", "privileged", []any{"spec.podSecurityContext", object{"runAsUser": 0, "runAsNonRoot": true}}, "spec.podSecurityContext.runAsUser", "runAsNonRoot"},
 		"Capability":         {"restricted permits one capability.", "", []any{"spec.securityContext.capabilities", object{"add": []any{"NET_BIND_SERVICE"}}}, "", ""},
 		"CapabilityToo":      {"restricted forbids the others.", "", []any{"spec.securityContext.capabilities", object{"add": []any{"SYS_ADMIN"}}}, forbidden, "SYS_ADMIN"},
 		"Unconfined":         {"restricted forbids no seccomp profile.", "", []any{"spec.podSecurityContext.seccompProfile", object{"type": "Unconfined"}}, "spec.podSecurityContext", "seccomp"},
@@ -1752,6 +1774,7 @@ func TestR13PodSecurity(t *testing.T) {
 			if text := fatal(rsp); text != "" {
 				t.Fatalf("%s\nFatal: %s", tc.reason, text)
 			}
+			expectStarts(t, mapAt(podTemplate(composed(rsp, server.KeyStatefulSet)), "spec"))
 			if tc.level == "privileged" {
 				return
 			}
@@ -1790,6 +1813,16 @@ func TestR13PodSecurity(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, mapAt(pod, "containers", "name=dittofs", "securityContext")); diff != "" {
 			t.Errorf("The rest is filled in: -want, +got:\n%s", diff)
+		}
+	})
+	t.Run("PodProfile", func(t *testing.T) {
+		profile := object{"type": "Localhost", "localhostProfile": "dittofs.json"}
+		s := servingOnPercona(t, withPercona("spec.podSecurityContext.seccompProfile", profile))
+		pod := mapAt(podTemplate(composed(s.response(t), server.KeyStatefulSet)), "spec")
+		for _, c := range append(listAt(pod, "containers"), listAt(pod, "initContainers")...) {
+			if diff := cmp.Diff(any(profile), at(c, "securityContext", "seccompProfile")); diff != "" {
+				t.Errorf("A container hides the pod's profile: -want, +got:\n%s", diff)
+			}
 		}
 	})
 }
@@ -1914,9 +1947,23 @@ func TestR16Conditions(t *testing.T) {
 		"Rotating":        {"The Secret is being written.", onPercona.clone().add(edit(userSecret("x"), "data.password", "bmV3")), but("ConfigReady", "False SecretKeyMissing", "DatabaseReady", "False ConnectionSecretIncomplete"), map[string][]string{"DatabaseReady": {userSecretName, "rotated"}, "ConfigReady": {userSecretName}}},
 		"NoCA":            {"The authority is missing.", waiting(t, withPercona()).perconaIsReady().removeSecret(caSecretName), but(append(waits, "ConfigReady", "False CASecretNotFound")...), map[string][]string{"ConfigReady": {caSecretName, "ca.crt"}}},
 		"Failover":        {"A database pod restarts; the server runs.", onPercona.clone().clusterState("initializing", 1), but("DatabaseReady", "False PerconaNotReady"), map[string][]string{"DatabaseReady": {"initializing", "keeps running"}}},
+		"FailoverStopped": {"No server runs that could keep running.", onPercona.clone().clusterState("initializing", 0).edit(server.KeyStatefulSet, "status", stopped).editXR("spec.replicas", 0), but("Available", "True Stopped", "DatabaseReady", "False PerconaNotReady"), map[string][]string{"DatabaseReady": {"initializing", "fails over"}}},
+		"FailoverRotating": {
+			"The pod is kept because of the Secret, not of the cluster.", onPercona.clone().clusterState("initializing", 1).add(edit(userSecret("x"), "data.password", "bmV3")),
+			but("ConfigReady", "False SecretKeyMissing", "DatabaseReady", "False PerconaNotReady"), map[string][]string{"ConfigReady": {userSecretName, "rotated", "is kept"}},
+		},
+		"Moving": {
+			"The database that it may move to is not ready.", serving(t, namespaced(), userSecret("x"), caSecret("certificate of the authority")).editXR("spec.percona.enabled", true, "spec.database", object{"type": "postgres", "allowChangeTo": "percona"}),
+			but("ConfigReady", "False WaitingForDatabase", "DatabaseReady", "False PerconaCreating"), map[string][]string{"ConfigReady": {"see DatabaseReady", "is kept"}},
+		},
+		"PasswordLost": {
+			"The cluster waits for the administrator's password.", onPercona.clone().remove(server.KeyAdminCredentials, server.KeyConnection, server.KeyStatefulSet, server.KeyCluster),
+			but(append(waits, "ConfigReady", "False AdminPasswordLost", "DatabaseReady", "False PerconaCreating", "DatabaseUpToDate", "True NotManaged")...), map[string][]string{"DatabaseReady": {"see ConfigReady"}},
+		},
 		"Paused":          {"Somebody paused the database.", onPercona.clone().clusterState("paused", 0), but("DatabaseReady", "False PerconaPaused"), map[string][]string{"DatabaseReady": {"paused", "spec.pause: false"}}},
 		"Stopping":        {"Somebody paused the database.", onPercona.clone().clusterState("stopping", 0), but("DatabaseReady", "False PerconaPaused"), map[string][]string{"DatabaseReady": {"stopping"}}},
-		"BeingDeleted":    {"Somebody deletes the database.", onPercona.clone().edit(server.KeyCluster, "metadata.deletionTimestamp", "2026-01-02T03:04:05Z"), but("DatabaseReady", "False PerconaNotReady"), map[string][]string{"DatabaseReady": {"being deleted"}}},
+		"BeingDeleted":    {"Somebody deletes the database.", onPercona.clone().edit(server.KeyCluster, "metadata.deletionTimestamp", "2026-01-02T03:04:05Z"), but("DatabaseReady", "False PerconaNotReady"), map[string][]string{"DatabaseReady": {"being deleted", "on the volumes that are left"}}},
+		"BeingDestroyed":  {"Somebody deletes the database with its volumes.", servingOnPercona(t, withPercona("spec.percona.deleteWithServer", true)).edit(server.KeyCluster, "metadata.deletionTimestamp", "2026-01-02T03:04:05Z"), but("DatabaseReady", "False PerconaNotReady"), map[string][]string{"DatabaseReady": {"being deleted", "volumes with it"}}},
 		"Refused":         {"The spec leads to another database.", onPercona.clone().editXR("spec.percona.enabled", false), but("ConfigReady", "False InvalidSpec", "DatabaseReady", "False DatabaseChangeRefused", "DatabaseUpToDate", "True NotManaged"), map[string][]string{"DatabaseReady": {"percona:files-postgres/dittofs", "sqlite:/data/controlplane/controlplane.db", "spec.database.allowChangeTo: sqlite"}}},
 		"JWTNotFound":     {"A reference leads nowhere.", external(nil).removeSecret("tokens"), but("Available", "False WaitingForConfig", "Progressing", "True RollingOut", "ConfigReady", "False SecretNotFound", "DatabaseReady", "True External", "DatabaseUpToDate", "True NotManaged"), map[string][]string{"ConfigReady": {"tokens", "spec.identity.jwt.secretRef", "key k", teamNamespace}}},
 		"ExternalMissing": {"The external Secret is missing.", external(nil).removeSecret(externalSecretName), but(append(waits, "ConfigReady", "False SecretNotFound", "DatabaseReady", "False ConnectionSecretNotFound", "DatabaseUpToDate", "True NotManaged")...), map[string][]string{"DatabaseReady": {externalSecretName}}},

@@ -30,23 +30,93 @@ func TestR22RefusedChangeDoesNotReachTheCluster(t *testing.T) {
 // A StatefulSet that somebody deleted, by mistake or to have it composed anew,
 // comes back on the database that the server had, or not at all.
 func TestR22DeletedStatefulSetKeepsItsDatabase(t *testing.T) {
-	s := serving(t, namespaced())
-	s.editXR("spec.percona.enabled", true)
-	s.reconcile(t)
-	s.remove(server.KeyStatefulSet)
-	rsp := s.response(t)
-	if got := conditionOf(rsp, condition.TypeDatabaseReady); got != "False DatabaseChangeRefused" {
-		t.Errorf("DatabaseReady: got %s: %s", got, messageOf(rsp, condition.TypeDatabaseReady))
+	otherDB := edit(externalSecret(nil), "metadata.name", "other-db")
+	cases := map[string]struct {
+		reason string
+		on     *situation
+		edits  []any
+		back   []any
+	}{
+		"OtherKind": {
+			"Its status tells the kind.", serving(t, namespaced()),
+			[]any{"spec.percona.enabled", true}, []any{"spec.percona.enabled", false},
+		},
+		"OtherFile": {
+			"Its ConfigMap tells the path.", serving(t, namespaced()),
+			[]any{"spec.database.sqlite.path", "/data/controlplane/other.db"}, []any{"spec.database.sqlite.path", nil},
+		},
+		"OtherSecret": {
+			"Its status tells the Secret.", serving(t, onExternal(), externalSecret(nil), otherDB),
+			[]any{"spec.database.postgresSecretRef.name", "other-db"}, []any{"spec.database.postgresSecretRef.name", externalSecretName},
+		},
+		"OtherName": {
+			"Its user Secret tells the database.", servingOnPercona(t, withPercona("spec.percona.updatePolicy", "Always")),
+			[]any{"spec.percona.databaseName", "other"}, []any{"spec.percona.databaseName", nil},
+		},
 	}
-	for _, k := range []server.Key{server.KeyCluster, server.KeyStatefulSet} {
-		if composed(rsp, k) != nil {
-			t.Errorf("%s is composed for a database that the server did not have.", k)
-		}
-	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := tc.on
+			before := textAt(podTemplate(s.get(server.KeyStatefulSet)), "metadata", "annotations", server.AnnotationDatabase)
+			cluster := at(s.get(server.KeyCluster), "spec")
+			s.editXR(tc.edits...)
+			s.rest(t)
+			s.remove(server.KeyStatefulSet)
+			rsp := s.rest(t)
+			if got := conditionOf(rsp, condition.TypeDatabaseReady); got != "False DatabaseChangeRefused" {
+				t.Errorf("%s\nDatabaseReady: got %s: %s", tc.reason, got, messageOf(rsp, condition.TypeDatabaseReady))
+			}
+			if !strings.Contains(messageOf(rsp, condition.TypeDatabaseReady), before) {
+				t.Errorf("%s\nDatabaseReady does not say %s: %s", tc.reason, before, messageOf(rsp, condition.TypeDatabaseReady))
+			}
+			if composed(rsp, server.KeyStatefulSet) != nil {
+				t.Errorf("%s\nThe StatefulSet is composed for a database that the server did not have.", tc.reason)
+			}
+			if diff := cmp.Diff(cluster, at(s.get(server.KeyCluster), "spec")); diff != "" {
+				t.Errorf("%s\nThe cluster follows: -before, +after:\n%s", tc.reason, diff)
+			}
 
-	s.editXR("spec.percona.enabled", false)
-	if composed(s.response(t), server.KeyStatefulSet) == nil {
-		t.Error("The StatefulSet does not come back on the database that the server had.")
+			s.editXR(tc.back...)
+			s.rest(t)
+			if got := textAt(podTemplate(s.get(server.KeyStatefulSet)), "metadata", "annotations", server.AnnotationDatabase); got != before {
+				t.Errorf("%s\nThe StatefulSet comes back on %q, want %q", tc.reason, got, before)
+			}
+		})
+	}
+}
+
+// A server reads its administrator's password on its first boot. Composed anew,
+// its StatefulSet refers to that one as before, and so does what people are told.
+func TestR04RecreatedServerKeepsItsFirstPassword(t *testing.T) {
+	root := secret("root", map[string]string{"p": "a person's"})
+	ref := "spec.identity.admin.passwordSecretRef"
+	cases := map[string]struct {
+		reason string
+		on     *situation
+		edits  []any
+	}{
+		"GeneratedThenNamed": {"The generated password is in force.", serving(t, namespaced(), root), []any{ref, object{"name": "root", "key": "p"}}},
+		"NamedThenOther": {
+			"The first person's password is in force.", serving(t, namespaced(ref, object{"name": "root", "key": "p"}), root, secret("other", map[string]string{"p": "another's"})),
+			[]any{ref, object{"name": "other", "key": "p"}},
+		},
+		"NamedThenNone": {"A person's password is in force.", serving(t, namespaced(ref, object{"name": "root", "key": "p"}), root), []any{ref, nil}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := tc.on
+			s.editXR(tc.edits...)
+			s.rest(t)
+			template, details := podTemplate(s.get(server.KeyStatefulSet)), at(s.get(server.KeyConnection), "data")
+			s.remove(server.KeyStatefulSet)
+			s.rest(t)
+			if diff := cmp.Diff(template, podTemplate(s.get(server.KeyStatefulSet))); diff != "" {
+				t.Errorf("%s\nThe pod is restarted: -before, +after:\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(details, at(s.get(server.KeyConnection), "data")); diff != "" {
+				t.Errorf("%s\nPeople are told another password: -before, +after:\n%s", tc.reason, diff)
+			}
+		})
 	}
 }
 
@@ -78,15 +148,25 @@ func TestR03PodWaitsForItsFile(t *testing.T) {
 // An earlier server's objects that are still being let go of are no reason to
 // tell a person to delete the new server.
 func TestR23EarlierServerOfTheName(t *testing.T) {
-	s := newSituation(namespaced())
-	s.add(object{
-		"apiVersion": "v1", "kind": "ConfigMap", "metadata": object{
-			"name": "files-config", "namespace": teamNamespace,
-			"ownerReferences": []any{object{"apiVersion": "dittofs.io/v1alpha1", "kind": "DittoServer", "name": serverName, "uid": "gone", "controller": true}},
-		},
-	})
-	text := fatal(s.response(t))
-	if !strings.Contains(text, "wait a moment") || strings.Contains(text, "orphan") {
-		t.Errorf("Fatal: %s", text)
+	for name, tc := range map[string]struct {
+		xr    object
+		owner object
+	}{
+		"XR":    {namespaced(), object{"kind": "DittoServer", "name": serverName}},
+		"Claim": {claimed(), object{"kind": "XDittoServer", "name": serverName + "-b8w4m"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSituation(tc.xr)
+			owner := edit(tc.owner, "apiVersion", "dittofs.io/v1alpha1", "uid", "gone", "controller", true)
+			s.add(object{
+				"apiVersion": "v1", "kind": "ConfigMap", "metadata": object{
+					"name": "files-config", "namespace": teamNamespace, "labels": object{server.LabelServer: serverName}, "ownerReferences": []any{owner},
+				},
+			})
+			text := fatal(s.response(t))
+			if !strings.Contains(text, "wait a moment") || strings.Contains(text, "orphan") {
+				t.Errorf("Fatal: %s", text)
+			}
+		})
 	}
 }

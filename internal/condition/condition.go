@@ -74,7 +74,7 @@ const (
 const (
 	ReasonMinimumReplicasAvailable = "MinimumReplicasAvailable"
 	ReasonStopped                  = "Stopped"
-	ReasonWaitingForDatabase       = "WaitingForDatabase" // Of Progressing too.
+	ReasonWaitingForDatabase       = "WaitingForDatabase" // Of ConfigReady and Progressing too.
 	ReasonWaitingForConfig         = "WaitingForConfig"
 	ReasonNoReplicasAvailable      = "NoReplicasAvailable"
 )

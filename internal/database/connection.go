@@ -211,6 +211,8 @@ func (c *Connection) Consumed() (values []Value, ok bool) {
 		return nil, false
 	}
 	keys := c.required
+	// Of Percona's user Secret it is required as well, and stays twice: the
+	// values are in the hash of every running pod.
 	if _, known := c.Secret.Value(keyPort); known && c.HasPort {
 		keys = append([]string{keyPort}, keys...)
 	}

@@ -6,6 +6,7 @@ package database
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	pgv2 "github.com/percona/percona-postgresql-operator/v2/pkg/apis/pgv2.percona.com/v2"
@@ -51,6 +52,17 @@ type Plan struct {
 	objects []desired.Object
 }
 
+// Connected tells whether a pod can be told how to connect. Of SQLite it is
+// true.
+func (p *Plan) Connected(namespace string) condition.Condition {
+	ok := condition.True(condition.TypeDatabaseReady, "", "")
+	if p.Connection == nil {
+		return ok
+	}
+
+	return p.Connection.condition(namespace, ok)
+}
+
 // Objects that the database consists of.
 func (p *Plan) Objects() []desired.Object { return p.objects }
 
@@ -68,7 +80,7 @@ func For(srv *server.Server, seen *observed.State, blocked bool) (*Plan, error) 
 
 	switch p.Kind {
 	case v1alpha1.DatabasePercona:
-		p.planPercona(srv, seen)
+		p.planPercona(srv, seen, blocked)
 	case v1alpha1.DatabaseExternal:
 		p.planExternal(srv, seen)
 	default:
@@ -100,7 +112,7 @@ func (p *Plan) planExternal(srv *server.Server, seen *observed.State) {
 	p.Usable = p.Ready.True && len(p.Problems) == 0
 }
 
-func (p *Plan) planPercona(srv *server.Server, seen *observed.State) {
+func (p *Plan) planPercona(srv *server.Server, seen *observed.State, blocked bool) {
 	cluster := seen.Cluster()
 	typed := typedCluster(cluster)
 
@@ -108,7 +120,7 @@ func (p *Plan) planPercona(srv *server.Server, seen *observed.State) {
 	p.Problems = append(p.Connection.check(srv.Namespace), p.Connection.useCA(seen, srv.Namespace)...)
 	p.Status = statusOf(observed.DatabasePercona, p.ID, srv, seen)
 
-	p.Ready = p.perconaReady(srv, seen, typed)
+	p.Ready = p.perconaReady(srv, seen, typed, blocked)
 	serving := percona.IsReady(typed) || (p.Status.EverReady && answers(typed))
 	p.Usable = serving && p.Connection.complete() && len(p.Problems) == 0
 	if !serving && !seen.StatefulSet().Live() {
@@ -152,7 +164,7 @@ func isHost(s string) bool {
 }
 
 // perconaReady tells a person how the cluster is.
-func (p *Plan) perconaReady(srv *server.Server, seen *observed.State, typed *pgv2.PerconaPGCluster) condition.Condition {
+func (p *Plan) perconaReady(srv *server.Server, seen *observed.State, typed *pgv2.PerconaPGCluster, blocked bool) condition.Condition {
 	name := "PerconaPGCluster " + srv.Identity(server.KeyCluster).Name
 	not := func(reason, message string) condition.Condition {
 		return condition.False(condition.TypeDatabaseReady, reason, message)
@@ -163,8 +175,12 @@ func (p *Plan) perconaReady(srv *server.Server, seen *observed.State, typed *pgv
 		return not(condition.ReasonPerconaOperatorNotInstalled, "The cluster does not serve PerconaPGCluster: install the Percona Operator for PostgreSQL, 2.9 or newer")
 	case typed == nil && missingClass(srv, seen) != "":
 		return not(condition.ReasonPerconaCreating, name+" is created once StorageClass "+missingClass(srv, seen)+" is there, see StorageUpToDate")
+	case typed == nil && blocked:
+		return not(condition.ReasonPerconaCreating, name+" is created once the server's own Secrets are settled, see ConfigReady")
 	case typed == nil:
 		return not(condition.ReasonPerconaCreating, name+" is being created")
+	case typed.DeletionTimestamp != nil && slices.Contains(typed.Finalizers, percona.FinalizerDeletePVC):
+		return not(condition.ReasonPerconaNotReady, name+" is being deleted, and its volumes with it; once it is gone, an empty one is created")
 	case typed.DeletionTimestamp != nil:
 		return not(condition.ReasonPerconaNotReady, name+" is being deleted; once it is gone, it is created again on the volumes that are left")
 	case percona.IsReady(typed):
@@ -180,8 +196,10 @@ func (p *Plan) perconaReady(srv *server.Server, seen *observed.State, typed *pgv
 		return not(condition.ReasonPerconaCreating, name+" has no status yet: if that lasts, check that a Percona operator watches this namespace")
 	case !p.Status.EverReady:
 		return not(condition.ReasonPerconaCreating, fmt.Sprintf("%s is %s", name, state))
-	default:
+	case seen.StatefulSet().Int("status", "replicas") > 0:
 		return not(condition.ReasonPerconaNotReady, fmt.Sprintf("%s is %s: a database pod restarts or fails over; the server keeps running", name, state))
+	default:
+		return not(condition.ReasonPerconaNotReady, fmt.Sprintf("%s is %s: a database pod restarts or fails over", name, state))
 	}
 }
 
@@ -206,6 +224,9 @@ func typedCluster(o observed.Object) *pgv2.PerconaPGCluster {
 	c := &pgv2.PerconaPGCluster{}
 	c.Name = o.Name()
 	c.DeletionTimestamp = o.DeletionTimestamp()
+	for _, f := range o.List("metadata", "finalizers") {
+		c.Finalizers = append(c.Finalizers, f.GetStringValue())
+	}
 	c.Status.State = pgv2.AppState(o.Text("status", "state"))
 	c.Status.Postgres.Ready = int32(o.Int("status", "postgres", "ready")) //nolint:gosec // A number of pods.
 

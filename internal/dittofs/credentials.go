@@ -110,7 +110,7 @@ func (c *Credentials) findJWTKey(srv *server.Server, seen *observed.State) {
 func (c *Credentials) findAdminPassword(srv *server.Server, seen *observed.State) {
 	id, live := srv.Identity(server.KeyAdminCredentials), seen.Get(server.KeyAdminCredentials)
 	ref := srv.Spec.Identity.Admin.PasswordSecretRef
-	running := c.useRunningAdminSecret(seen, id.Name, ref != nil)
+	running := c.useFirstAdminSecret(seen, id.Name, ref != nil)
 
 	c.findGeneratedPassword(srv, seen, ref == nil && !running)
 
@@ -154,15 +154,13 @@ func (c *Credentials) findGeneratedPassword(srv *server.Server, seen *observed.S
 	}
 }
 
-// useRunningAdminSecret keeps the reference that a live server was started
-// with, as long as a pod can be restarted with it: the server reads it on its
-// first boot only, so another one would restart the pod and make nothing
-// effective (R3). The generated Secret counts only if a person names another
-// now; else it is looked after as ever.
-func (c *Credentials) useRunningAdminSecret(seen *observed.State, generated string, named bool) bool {
-	env := observed.RunningAdminPassword(seen.StatefulSet())
-	name, key := env.Text("valueFrom", "secretKeyRef", "name"), env.Text("valueFrom", "secretKeyRef", "key")
-	optional := env.Bool("valueFrom", "secretKeyRef", "optional")
+// useFirstAdminSecret keeps the reference that a server was started with, as
+// long as a pod can be restarted with it: the server reads it on its first boot
+// only, so another one would restart the pod and make nothing effective (R3).
+// The generated Secret counts only if a person names another now; else it is
+// looked after as ever.
+func (c *Credentials) useFirstAdminSecret(seen *observed.State, generated string, named bool) bool {
+	name, key, optional := seen.AdminPassword()
 	if name == "" || (name == generated && !named) {
 		return false
 	}
@@ -178,7 +176,7 @@ func (c *Credentials) useRunningAdminSecret(seen *observed.State, generated stri
 // makeAdminPassword for a server that has never run. One that has run knows
 // its administrator's password already: another would be wrong.
 func (c *Credentials) makeAdminPassword(srv *server.Server, seen *observed.State, id server.Identity) {
-	if started := observed.RunningAdminSecret(seen.StatefulSet()); started != "" && started != id.Name {
+	if started, _, _ := seen.AdminPassword(); started != "" && started != id.Name && seen.StatefulSet().Live() {
 		// A person's own password is in force, wherever its Secret went.
 		return
 	}

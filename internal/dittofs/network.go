@@ -149,8 +149,8 @@ func ConnectionDetails(srv *server.Server, creds *Credentials, work *Workload) m
 		details["smb-endpoint"] = []byte(e.SMB)
 	}
 	if creds.AdminSecret != srv.Identity(server.KeyAdminCredentials).Name {
-		details["password-secret-name"] = []byte(creds.AdminSecret)
-		details["password-secret-key"] = []byte(creds.AdminSecretKey)
+		details[server.PasswordSecretNameKey] = []byte(creds.AdminSecret)
+		details[server.PasswordSecretKeyKey] = []byte(creds.AdminSecretKey)
 
 		return details
 	}

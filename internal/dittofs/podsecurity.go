@@ -45,21 +45,26 @@ func secure(srv *server.Server, spec *corev1ac.PodSpecApplyConfiguration) error 
 	if container.RunAsUser == nil && *pod.RunAsUser == 0 {
 		container.RunAsUser = pod.RunAsUser
 	}
+	if container.RunAsUser != nil && *container.RunAsUser == 0 && pod.RunAsNonRoot != nil && *pod.RunAsNonRoot {
+		// Else the pod's own word holds for it, and it would never start.
+		fallback(&container.RunAsNonRoot, false)
+	}
 	for i := range spec.Containers {
-		spec.Containers[i].WithSecurityContext(harden(container))
+		spec.Containers[i].WithSecurityContext(harden(container, pod.SeccompProfile))
 	}
 	// PostgreSQL's image runs as root, and its tools need no file that they
 	// could write.
 	for i := range spec.InitContainers {
 		spec.InitContainers[i].WithSecurityContext(harden(corev1ac.SecurityContext().
-			WithRunAsUser(serverUser).WithReadOnlyRootFilesystem(true)))
+			WithRunAsUser(serverUser).WithReadOnlyRootFilesystem(true), pod.SeccompProfile))
 	}
 
 	return nil
 }
 
-// harden what is not set.
-func harden(c *corev1ac.SecurityContextApplyConfiguration) *corev1ac.SecurityContextApplyConfiguration {
+// harden what is not set. The profile is the pod's: a container's own would hide
+// what a person set there.
+func harden(c *corev1ac.SecurityContextApplyConfiguration, profile *corev1ac.SeccompProfileApplyConfiguration) *corev1ac.SecurityContextApplyConfiguration {
 	// Only what agrees with the rest: a pod that contradicts itself is refused,
 	// or never starts.
 	if root := c.RunAsUser != nil && *c.RunAsUser == 0; !root {
@@ -72,7 +77,7 @@ func harden(c *corev1ac.SecurityContextApplyConfiguration) *corev1ac.SecurityCon
 	if c.Capabilities.Drop == nil {
 		c.Capabilities.WithDrop("ALL")
 	}
-	fallback(&c.SeccompProfile, *corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))
+	fallback(&c.SeccompProfile, *profile)
 
 	return c
 }

@@ -30,8 +30,6 @@ type State struct {
 	PerconaKnown bool
 	// MonitoringServed tells that ServiceMonitors can be composed.
 	MonitoringServed bool
-	// MonitoringKnown tells that MonitoringServed is an answer.
-	MonitoringKnown bool
 
 	srv      *server.Server
 	req      *fnv1.RunFunctionRequest
@@ -169,8 +167,8 @@ func (s *State) askForSecrets() {
 	if ref := spec.Identity.Admin.PasswordSecretRef; ref != nil {
 		s.askForSecret(ref.Name)
 	}
-	if running := RunningAdminSecret(s.objects[server.KeyStatefulSet]); running != "" {
-		s.askForSecret(running)
+	if started, _, _ := s.AdminPassword(); started != "" {
+		s.askForSecret(started)
 	}
 	switch kind, id := s.Running(); kind {
 	case DatabasePercona:
@@ -272,11 +270,11 @@ func (s *State) askForMonitor() {
 	}
 	if composed, ok := s.composed(server.KeyServiceMonitor); ok {
 		s.objects[server.KeyServiceMonitor] = composed
-		s.MonitoringServed, s.MonitoringKnown = true, true
+		s.MonitoringServed = true
 
 		return
 	}
-	s.MonitoringServed, s.MonitoringKnown = s.askForAPI("api/servicemonitors", monitoringAPI)
+	s.MonitoringServed, _ = s.askForAPI("api/servicemonitors", monitoringAPI)
 	if s.MonitoringServed {
 		s.objects[server.KeyServiceMonitor] = s.find(server.KeyServiceMonitor)
 	}

@@ -6,6 +6,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/dittofs/function-dittoserver/internal/server"
+	"github.com/dittofs/function-dittoserver/pkg/percona"
 )
 
 // Names in the server's pod that are read back from a running one.
@@ -23,6 +24,9 @@ const (
 
 	EnvAdminPassword = "DITTOFS_ADMIN_INITIAL_PASSWORD"
 	EnvPostgresHost  = "DITTOFS_DATABASE_POSTGRES_HOST"
+
+	// keyDatabaseName of the user Secret that the Percona operator makes.
+	keyDatabaseName = "dbname"
 )
 
 // Kinds of a running server's database, as the annotation dittofs.io/database
@@ -61,23 +65,30 @@ func (s *State) Running() (kind, id string) {
 }
 
 // lastRunning is what a server ran on whose StatefulSet is gone, but not its
-// claim: somebody deleted it, perhaps to have it composed anew. As far as
-// nothing else is known it is what the spec leads to.
+// claim: somebody deleted it, perhaps to have it composed anew. Both are empty
+// if the spec leads there, or as far as nothing else is known.
 func (s *State) lastRunning() (kind, id string) {
-	kind, planned := s.srv.XR.DatabaseType, s.srv.DatabaseID()
-	if kind == "" || strings.HasPrefix(planned, kind+":") {
-		return "", ""
-	}
+	planned, known := s.srv.DatabaseID(), true
+	kind = s.srv.XR.DatabaseType
 	switch kind {
 	case DatabaseSQLite:
-		return kind, kind + ":" + s.runningPath()
+		id = kind + ":" + s.runningPath()
 	case DatabaseExternal:
-		return kind, kind + ":" + s.srv.XR.DatabaseSecret
+		id, known = kind+":"+s.srv.XR.DatabaseSecret, s.srv.XR.DatabaseSecret != ""
 	case DatabasePercona:
-		return kind, kind + ":" + s.srv.Identity(server.KeyCluster).Name
+		var name string
+		id = kind + ":" + s.srv.Identity(server.KeyCluster).Name
+		if name, known = s.Secret(percona.SecretName(s.srv.Name)).Value(keyDatabaseName); known {
+			id += "/" + name
+		}
+	default:
+		return "", ""
+	}
+	if id == planned || (!known && strings.HasPrefix(planned, kind+":")) {
+		return "", ""
 	}
 
-	return "", ""
+	return kind, id
 }
 
 // runningPath of the SQLite database, from the configuration that a running
@@ -104,15 +115,34 @@ func RunningImage(sts Object, list, name string) string {
 	return sts.Item(name, "spec", "template", "spec", list).Text("image")
 }
 
-// RunningAdminSecret is the Secret that a live server's first boot read the
-// administrator's password from, or empty.
-func RunningAdminSecret(sts Object) string {
-	return secretName(RunningAdminPassword(sts))
-}
+// AdminPassword is where the server's first boot read the administrator's
+// password, and whether its pod starts without: a live server's pod says so. Of
+// one whose StatefulSet is gone, but not its claim, the connection Secret still
+// tells it. The name is empty if nothing does.
+func (s *State) AdminPassword() (name, key string, optional bool) {
+	sts := s.objects[server.KeyStatefulSet]
+	if sts.Live() {
+		env := serverEnv(sts, EnvAdminPassword)
 
-// RunningAdminPassword is the environment variable of a live server that holds
-// the administrator's first password.
-func RunningAdminPassword(sts Object) Object { return serverEnv(sts, EnvAdminPassword) }
+		return secretName(env), env.Text("valueFrom", "secretKeyRef", "key"), env.Bool("valueFrom", "secretKeyRef", "optional")
+	}
+	if sts.Presence != Absent || !s.claim.Live() {
+		return "", "", false
+	}
+	connection := s.objects[server.KeyConnection]
+	if name, ok := SecretValue(connection, server.PasswordSecretNameKey); ok {
+		key, _ := SecretValue(connection, server.PasswordSecretKeyKey)
+
+		return name, key, false
+	}
+	told, ok := SecretValue(connection, server.AdminPasswordKey)
+	generated, readable := SecretValue(s.objects[server.KeyAdminCredentials], server.AdminPasswordKey)
+	if ok && readable && told == generated {
+		return s.srv.Identity(server.KeyAdminCredentials).Name, server.AdminPasswordKey, true
+	}
+
+	return "", "", false
+}
 
 // RunningTLS tells that the REST API of a live server speaks TLS, as its probes
 // do; where clients need a certificate, they only look at the port.

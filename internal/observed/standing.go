@@ -76,7 +76,7 @@ func (s *State) Taken() error {
 		remedy := fmt.Sprintf("to hand it over to this server, run: kubectl -n %s annotate %s %s %s=%s %s=%s; else rename or remove it, or give the server another name",
 			s.srv.Namespace, resourceArg(id), id.Name, server.AnnotationAdopt, s.srv.Name, server.AnnotationKey, k)
 		c, controlled := s.objects[k].Controller()
-		if controlled && s.namesake(c) {
+		if controlled && s.namesake(c, s.objects[k]) {
 			errs = append(errs, field.Forbidden(field.NewPath("metadata", "name"), what+" is left from an earlier server of this name and about to be let go of: wait a moment"))
 
 			continue
@@ -90,13 +90,15 @@ func (s *State) Taken() error {
 	return errs.ToAggregate()
 }
 
-// namesake tells that an owner is an earlier XR of the very kind and name. (The
-// DittoFS operator's DittoServer is of another group.)
-func (s *State) namesake(owner Object) bool {
+// namesake tells that an object's owner is an earlier XR of the very kind and
+// name; of claims, whose XRs have names of their own, one for a server of the
+// name. (The DittoFS operator's DittoServer is of another group.)
+func (s *State) namesake(owner, object Object) bool {
 	xr := s.srv.XR
 	theirs := schema.FromAPIVersionAndKind(owner.Text("apiVersion"), owner.Text("kind")).GroupKind()
+	named := owner.Text("name") == xr.Name || (xr.Claim && object.Label(server.LabelServer) == s.srv.Name)
 
-	return owner.Text("name") == xr.Name && theirs == schema.FromAPIVersionAndKind(xr.APIVersion, xr.Kind).GroupKind()
+	return named && theirs == schema.FromAPIVersionAndKind(xr.APIVersion, xr.Kind).GroupKind()
 }
 
 // Missing says that the namespace to compose in does not exist: every apply

@@ -202,7 +202,31 @@ func (s *Server) validateSecurity(spec *field.Path) field.ErrorList {
 		}
 	}
 
-	return errs
+	return append(errs, validateNonRoot(spec, s.Spec.PodSecurityContext, s.Spec.SecurityContext)...)
+}
+
+// validateNonRoot refuses a server that is root and must not be: the kubelet
+// would never start it.
+func validateNonRoot(spec *field.Path, pod *corev1.PodSecurityContext, own *corev1.SecurityContext) field.ErrorList {
+	var (
+		at      *field.Path
+		user    *int64
+		nonRoot *bool
+	)
+	if pod != nil {
+		at, user, nonRoot = spec.Child("podSecurityContext"), pod.RunAsUser, pod.RunAsNonRoot
+	}
+	if own != nil && own.RunAsUser != nil {
+		at, user = spec.Child("securityContext"), own.RunAsUser
+	}
+	if own != nil && own.RunAsNonRoot != nil {
+		nonRoot = own.RunAsNonRoot
+	}
+	if user == nil || *user != 0 || !ptr.Deref(nonRoot, false) {
+		return nil
+	}
+
+	return field.ErrorList{field.Invalid(at.Child("runAsUser"), *user, "is root, which runAsNonRoot rules out: set another user, or runAsNonRoot: false in spec.securityContext")}
 }
 
 // validateEscalation refuses a container that may not gain what it has. What is

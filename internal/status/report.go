@@ -103,13 +103,17 @@ func (r *Report) kept(problems []condition.Problem) []condition.Problem {
 		return []condition.Problem{{Reason: condition.ReasonInvalidSpec, Message: "The spec leads to another database, see DatabaseReady: " + kept}}
 	case len(problems) > 0:
 		return []condition.Problem{{Message: kept}}
-	case !r.Database.Ready.True:
+	}
+	if c := r.Database.Connected(r.Server.Namespace); !c.True {
 		reason := condition.ReasonSecretNotFound
-		if r.Database.Ready.Reason == condition.ReasonConnectionSecretIncomplete {
+		if c.Reason == condition.ReasonConnectionSecretIncomplete {
 			reason = condition.ReasonSecretKeyMissing
 		}
 
-		return []condition.Problem{{Reason: reason, Message: r.Database.Ready.Message + ": " + kept}}
+		return []condition.Problem{{Reason: reason, Message: c.Message + ": " + kept}}
+	}
+	if !r.Database.Usable {
+		return []condition.Problem{{Reason: condition.ReasonWaitingForDatabase, Message: "The database that the server is to move to cannot be used yet, see DatabaseReady: " + kept}}
 	}
 
 	return []condition.Problem{{Reason: condition.ReasonSecretNotFound, Message: "A Secret that the pod needs is being made: " + kept}}
@@ -152,7 +156,7 @@ func (r *Report) progressing() condition.Condition {
 		return yes(condition.ReasonRollingOut, "The StatefulSet is being created")
 	case r.Workload.Waits:
 		return yes(condition.ReasonRollingOut, "The server's pod is rolled out once its new configuration is stored")
-	case r.Workload.Rolls:
+	case r.Workload.Rolls && !r.ready(server.KeyStatefulSet):
 		return yes(condition.ReasonRollingOut, "The server's pod is being rolled out")
 	case r.ready(server.KeyStatefulSet):
 		return condition.False(condition.TypeProgressing, condition.ReasonConverged, "The server runs as it is to run")
