@@ -98,10 +98,34 @@ func TestDependabot(t *testing.T) {
 	}
 }
 
-// TestReleaseToolchain holds that people with Docker and the release build with
-// the same Go: the packages' digests depend on it.
+// TestWorkflowsShell holds that a step fails if any part of a pipe does: GitHub's
+// own choice of a shell ignores all but the last.
+func TestWorkflowsShell(t *testing.T) {
+	for _, name := range []string{"ci.yml", "release.yml"} {
+		var workflow struct {
+			Defaults struct {
+				Run struct {
+					Shell string `json:"shell"`
+				} `json:"run"`
+			} `json:"defaults"`
+		}
+		if err := yaml.Unmarshal([]byte(readText(t, workflows+"/"+name)), &workflow); err != nil {
+			t.Fatal(err)
+		}
+		if got := workflow.Defaults.Run.Shell; got != "bash" {
+			t.Errorf("%s: the shell is %q, want bash, which GitHub starts with pipefail", name, got)
+		}
+	}
+}
+
+// TestReleaseToolchain holds that people with Docker, CI and the release build
+// with the same Go: the packages' digests depend on it.
 func TestReleaseToolchain(t *testing.T) {
-	release := regexp.MustCompile(`(?m)^ {2}GO_VERSION: (\S+)$`).FindStringSubmatch(readText(t, workflows+"/release.yml"))
+	version := regexp.MustCompile(`(?m)^ {2}GO_VERSION: (\S+)$`)
+	release := version.FindStringSubmatch(readText(t, workflows+"/release.yml"))
+	if ci := version.FindStringSubmatch(readText(t, workflows+"/ci.yml")); release == nil || ci == nil || ci[1] != release[1] {
+		t.Errorf("ci.yml and release.yml name other versions of Go: %q, %q", ci, release)
+	}
 	docker := regexp.MustCompile(`(?m)^FROM \S+ golang:([0-9.]+)-\S+ AS build$`).FindStringSubmatch(readText(t, "Dockerfile"))
 	if release == nil || docker == nil || release[1] != docker[1] {
 		t.Errorf("release.yml and the Dockerfile name other versions of Go: %q, %q", release, docker)
