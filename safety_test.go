@@ -85,6 +85,20 @@ func TestR22DeletedStatefulSetKeepsItsDatabase(t *testing.T) {
 	}
 }
 
+// A server whose StatefulSet and whose database's Secret are gone can be started
+// again with another Secret: the one that was may have been renamed, or was
+// never there.
+func TestR22SecretThatIsGoneHoldsNothing(t *testing.T) {
+	s := serving(t, onExternal(), externalSecret(nil), edit(externalSecret(nil), "metadata.name", "renamed"))
+	s.remove(server.KeyStatefulSet).removeSecret(externalSecretName)
+	s.rest(t)
+	s.editXR("spec.database.postgresSecretRef.name", "renamed")
+	rsp := s.rest(t)
+	if got := textAt(podTemplate(s.get(server.KeyStatefulSet)), "metadata", "annotations", server.AnnotationDatabase); got != "external:renamed" {
+		t.Errorf("The StatefulSet is on %q, and DatabaseReady says %s", got, messageOf(rsp, condition.TypeDatabaseReady))
+	}
+}
+
 // A server reads its administrator's password on its first boot. Composed anew,
 // its StatefulSet refers to that one as before, and so does what people are told.
 func TestR04RecreatedServerKeepsItsFirstPassword(t *testing.T) {

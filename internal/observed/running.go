@@ -74,7 +74,9 @@ func (s *State) lastRunning() (kind, id string) {
 	case DatabaseSQLite:
 		id = kind + ":" + s.runningPath()
 	case DatabaseExternal:
-		id, known = kind+":"+s.srv.XR.DatabaseSecret, s.srv.XR.DatabaseSecret != ""
+		// Where its Secret is gone, perhaps renamed, another is a repair.
+		secret := s.Secret(s.srv.XR.DatabaseSecret)
+		id, known = kind+":"+secret.Name, secret.Name != "" && secret.Presence != Absent
 	case DatabasePercona:
 		var name string
 		id = kind + ":" + s.srv.Identity(server.KeyCluster).Name
