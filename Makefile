@@ -194,7 +194,7 @@ image: ## Build the function's image with Docker (IMAGE=function-dittoserver:dev
 	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
 
 .PHONY: ci
-ci: ## Run everything that CI runs.
+ci: ## Run what CI runs, but for vuln, all of race, and the image (needs root).
 	.ci/run
 
 .PHONY: clean

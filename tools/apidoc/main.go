@@ -22,7 +22,7 @@ Every field of a [DittoServer](#spec), of [what it reports](#status), and of the
 
 A field that is not set takes its default, or does what its description says of *Unset*.
 Lines in italics say what is refused otherwise, by the API server or, for what no schema can check, by the function with the condition ` + "`ConfigReady=False InvalidSpec`" + `.
-A *list by* a key has that key once.
+In a *list by* a key, no two items have the same key.
 
 `
 
