@@ -32,7 +32,15 @@ func TestClaim(t *testing.T) {
 	s.Apply(strings.Replace(percona, "name: files", "name: share", 1))
 	waitForServer(s, "share")
 	expectTables(s, "share-postgres")
-	s.Throughout(quiet, "the server is left alone", take(s, "share").same)
+	before := take(s, "share")
+	composites, err := s.Composites(t.Context())
+	if err != nil || len(composites) != 1 {
+		t.Fatalf("composites %v: %v, want one", composites, err)
+	}
+	if r := s.ReconcileComposite(composites[0]); r.Failed > 0 {
+		t.Fatalf("Crossplane cannot compose the server: %s", r.Last)
+	}
+	s.Throughout(quiet, "the server is left alone", before.same)
 	for _, condition := range []string{"DatabaseReady", "Available", "ConfigReady"} {
 		if err := s.ConditionIs(t.Context(), world.DittoServer, "share", condition, "True"); err != nil {
 			t.Errorf("the claim does not tell: %v", err)

@@ -239,7 +239,7 @@ spec:
 	if after.standing.generation != before.standing.generation+1 || after.standing.pod == before.standing.pod {
 		t.Errorf("the StatefulSet is %+v, was %+v: want one change", after.standing, before.standing)
 	}
-	s.Throughout(quiet, "the server stays as it is", after.standing.same)
+	still(s, "the server stays as it is", after.standing.same)
 
 	// Clean up.
 	handOver(s)
@@ -249,9 +249,9 @@ spec:
 		}
 	}
 	reconcile(s)
-	if err := nfs(t.Context(), "files-adapter-nfs."+s.Namespace+".svc:2049"); err != nil {
-		t.Error(err)
-	}
+	s.Eventually("NFS answers at its Service", func(ctx context.Context) error {
+		return nfs(ctx, "files-adapter-nfs."+s.Namespace+".svc:2049")
+	})
 	if err := after.standing.same(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -306,7 +306,7 @@ spec:
 	if clusterUID(s) != database.GetUID() {
 		t.Error("the PerconaPGCluster is another one")
 	}
-	s.Throughout(quiet, "the server stays as it is", after.standing.same)
+	still(s, "the server stays as it is", after.standing.same)
 }
 
 // operatorMade makes what the DittoFS operator makes of a DittoServer, as

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -56,7 +57,7 @@ func TestSwitchedOff(t *testing.T) {
 	for range reconciles {
 		reconcile(s)
 	}
-	s.Throughout(quiet, "the server and its database are as they were", before.same)
+	still(s, "the server and its database are as they were", before.same)
 	u, err := s.Find(t.Context(), world.PGCluster, "files-postgres")
 	if err != nil {
 		t.Fatal(err)
@@ -204,13 +205,20 @@ func TestPermissionsLater(t *testing.T) {
 // on where it stopped: what was made by then is not made again.
 func TestPermissionMissing(t *testing.T) {
 	s := earth.Scenario(t)
-	if err := s.Forbid(t.Context(), "networkpolicies"); err != nil {
+	if err := s.ForbidWrites(t.Context(), "networkpolicies"); err != nil {
 		t.Fatal(err)
 	}
 	allow(t, s)
 
 	s.Apply(percona)
-	waitForHint(s)
+	s.Eventually("the DittoServer says why it is refused", func(ctx context.Context) error { return says(ctx, s, "is forbidden") })
+	// Crossplane applies in no order, and stops at what is refused.
+	s.Eventually("something is made", func(ctx context.Context) error {
+		if len(madeOnce(ctx, s)) == 0 {
+			return errors.New("no Secret is made")
+		}
+		return nil
+	})
 	if err := s.Absent(t.Context(), &networkingv1.NetworkPolicy{}, "files-baseline"); err != nil {
 		t.Error(err)
 	}

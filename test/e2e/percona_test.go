@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -12,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/world"
 )
@@ -52,6 +53,7 @@ func TestPercona(t *testing.T) {
 	}
 
 	expectTables(s, "files-postgres")
+	expectPostgres(s, pod)
 	expectNoSQLite(s, pod)
 }
 
@@ -63,14 +65,17 @@ func waitForServer(s *world.Scenario, name string) {
 	s.Eventually("no StatefulSet exists until the database is ready", func(ctx context.Context) error {
 		// The StatefulSet is read first: one that is there now must have a
 		// database that was ready before.
-		absent := s.Absent(ctx, &appsv1.StatefulSet{}, name)
+		_, missing := s.StatefulSet(ctx, name)
+		if client.IgnoreNotFound(missing) != nil {
+			return missing
+		}
 		u, err := s.Find(ctx, world.PGCluster, cluster)
 		if err != nil {
 			return err
 		}
 		state, _, _ := unstructured.NestedString(u.Object, "status", "state")
-		if absent != nil && state != "ready" {
-			s.Fatalf("the database is %q, and %v", state, absent)
+		if missing == nil && state != "ready" {
+			s.Fatalf("the database is %q, and there is a StatefulSet", state)
 		}
 		if state != "ready" {
 			return fmt.Errorf("the database is %q", state)
@@ -154,6 +159,22 @@ func expectTables(s *world.Scenario, cluster string) {
 	s.Step("PostgreSQL has %d tables of DittoFS, and its sessions, over TLS", len(tables))
 }
 
+// expectPostgres is what the server's program says that it stores its control
+// plane in, with the file and the environment of the one that runs, whose log
+// does not tell. (Its migrations have been made: again they change nothing.)
+func expectPostgres(s *world.Scenario, pod *corev1.Pod) {
+	s.Helper()
+	said, err := s.Node.Exec(s.Namespace, pod.Name, "dittofs", "/app/dfs", "migrate", "--config", "/config/config.yaml")
+	if err != nil {
+		s.Fatalf("%v: %s", err, said)
+	}
+	s.Keep("dfs-database.log", said)
+	if !strings.Contains(said, "database type: postgres") {
+		s.Errorf("DittoFS says of its database: %s", said)
+	}
+	s.Step("DittoFS says: %s", strings.TrimSpace(said[strings.LastIndex(strings.TrimSpace(said), "\n")+1:]))
+}
+
 // expectNoSQLite on the server's volumes and in its log.
 func expectNoSQLite(s *world.Scenario, pod *corev1.Pod) {
 	s.Helper()
@@ -165,12 +186,14 @@ func expectNoSQLite(s *world.Scenario, pod *corev1.Pod) {
 		if err != nil {
 			s.Fatal(err)
 		}
-		found, err := filepath.Glob(filepath.Join(dir, "*.db*"))
+		err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() && strings.Contains(entry.Name(), ".db") {
+				s.Errorf("claim %s has %s, want nothing of SQLite", v.PersistentVolumeClaim.ClaimName, path)
+			}
+			return err
+		})
 		if err != nil {
 			s.Fatal(err)
-		}
-		if len(found) > 0 {
-			s.Errorf("claim %s has %v, want nothing of SQLite", v.PersistentVolumeClaim.ClaimName, found)
 		}
 	}
 	log, err := s.Log(pod.Name, "dittofs")
@@ -178,8 +201,8 @@ func expectNoSQLite(s *world.Scenario, pod *corev1.Pod) {
 		s.Fatal(err)
 	}
 	s.Keep("dfs.log", log)
-	if strings.Contains(strings.ToLower(log), "sqlite") {
-		s.Error("the server's log names SQLite: see dfs.log")
+	if !strings.Contains(log, "Server is running") || strings.Contains(strings.ToLower(log), "sqlite") {
+		s.Error("the server's log does not say that it runs, or names SQLite: see dfs.log")
 	}
 	s.Step("DittoFS has nothing of SQLite on its volumes, and says nothing of it")
 }

@@ -59,7 +59,7 @@ func TestLargerStorage(t *testing.T) {
 	s.Apply(embedded + "  storage: {metadataSize: 20Gi, storageClassName: growing}\n  service: {annotations: {example.org/step: larger}}\n")
 	said := waitForStorage(s, "ExpansionRequired")
 	waitForAnnotation(s, "larger")
-	s.Throughout(quiet, "nothing restarts, and the server is ready", func(ctx context.Context) error {
+	still(s, "nothing restarts, and the server is ready", func(ctx context.Context) error {
 		return errors.Join(before.same(ctx), healthy(ctx, s))
 	})
 
@@ -88,7 +88,7 @@ func TestLargerStorage(t *testing.T) {
 	if after.pod != before.pod || after.restarts != before.restarts {
 		t.Errorf("the server is %+v, was %+v: want the same pod", after, before)
 	}
-	s.Throughout(quiet, "the pod stays", after.same)
+	still(s, "the pod stays", after.same)
 	if got := uidOf(s, &corev1.PersistentVolumeClaim{}, "metadata-files-0"); got != claim {
 		t.Errorf("the claim is %s, want %s", got, claim)
 	}
@@ -126,7 +126,7 @@ func TestOtherStorage(t *testing.T) {
 		return err
 	})
 	waitForAnnotation(s, "other")
-	s.Throughout(quiet, "nothing restarts, and the server is ready", func(ctx context.Context) error {
+	still(s, "nothing restarts, and the server is ready", func(ctx context.Context) error {
 		return errors.Join(rolled.same(ctx), healthy(ctx, s))
 	})
 
@@ -134,7 +134,7 @@ func TestOtherStorage(t *testing.T) {
 	s.Eventually("set back, the storage is up to date", func(ctx context.Context) error {
 		return s.ConditionIs(ctx, world.DittoServer, "files", "StorageUpToDate", "True")
 	})
-	s.Throughout(quiet, "nothing restarts", rolled.same)
+	still(s, "nothing restarts", rolled.same)
 }
 
 // TestImage tells that another image is rolled out once, and that a broken one
@@ -155,7 +155,7 @@ func TestImage(t *testing.T) {
 	if after.uid != before.uid || after.generation != before.generation+1 {
 		t.Errorf("the StatefulSet is %+v, was %+v: want one change", after, before)
 	}
-	s.Throughout(quiet, "it is rolled out once", after.same)
+	still(s, "it is rolled out once", after.same)
 	pod, err := s.Pod(t.Context(), "files-0")
 	if err != nil {
 		t.Fatal(err)
@@ -225,7 +225,7 @@ func TestStop(t *testing.T) {
 	if got := world.Condition(u, "Available"); got.Status != "True" || got.Reason != "Stopped" {
 		t.Errorf("Available is %s, %s: %s, want that it is stopped", got.Status, got.Reason, got.Message)
 	}
-	s.Throughout(quiet, "it stays stopped", func(ctx context.Context) error {
+	still(s, "it stays stopped", func(ctx context.Context) error {
 		return errors.Join(phaseIs(ctx, s, "Stopped"), s.Absent(ctx, &corev1.Pod{}, "files-0"))
 	})
 

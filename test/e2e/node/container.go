@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -102,6 +103,9 @@ func (c *podContainer) once(ctx, begin context.Context) (code int, ran bool) {
 		return 0, false
 	}
 
+	c.onExec(func(command []string, output io.Writer) error { return process.Exec(command, spec.Env, output) })
+	defer c.onExec(nil)
+
 	started := metav1.Now()
 	yes, no := true, c.spec.StartupProbe == nil
 	c.starts++
@@ -141,6 +145,13 @@ func (c *podContainer) once(ctx, begin context.Context) (code int, ran bool) {
 		}}
 	})
 	return code, true
+}
+
+// onExec is how a command runs in the container; nil if none can.
+func (c *podContainer) onExec(run func(command []string, output io.Writer) error) {
+	c.pod.mu.Lock()
+	defer c.pod.mu.Unlock()
+	c.pod.exec[c.spec.Name] = run
 }
 
 // wait says why the container does not run.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -52,6 +53,8 @@ type pod struct {
 
 	mu     sync.Mutex
 	status corev1.PodStatus
+	// exec runs a command in each container that runs, by its name.
+	exec map[string]func(command []string, output io.Writer) error
 }
 
 func newPod(a *Agent, object *corev1.Pod) *pod {
@@ -61,6 +64,7 @@ func newPod(a *Agent, object *corev1.Pod) *pod {
 	return &pod{
 		agent: a, object: object, dir: filepath.Join(a.box.State, "pods", string(object.UID)), network: &sandbox.Pod{}, tokens: map[string]token{},
 		ending: make(chan struct{}), finished: make(chan struct{}), status: *object.Status.DeepCopy(),
+		exec: map[string]func([]string, io.Writer) error{},
 	}
 }
 

@@ -61,6 +61,24 @@ func (a *Agent) Crash(namespace, name string) error {
 	return nil
 }
 
+// Exec a command in a container that runs here, as kubectl exec does. It returns
+// what the command printed, also beside an error.
+func (a *Agent) Exec(namespace, name, container string, command ...string) (string, error) {
+	p, err := a.running(namespace, name)
+	if err != nil {
+		return "", err
+	}
+	p.mu.Lock()
+	run := p.exec[container]
+	p.mu.Unlock()
+	if run == nil {
+		return "", fmt.Errorf("container %s of pod %s/%s does not run", container, namespace, name)
+	}
+	var printed strings.Builder
+	err = run(command, &printed)
+	return printed.String(), err
+}
+
 func (a *Agent) running(namespace, name string) (*pod, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -19,8 +19,9 @@ import (
 const patience = "1000000"
 
 // PatientCrossplane starts Crossplane's core again, with a circuit breaker that
-// never opens: after some fifty events in a short time, core leaves an XR alone
-// for minutes, edits of its spec included. A person does not make so many.
+// never opens: after some fifty events in a short time, core looks at an XR at
+// its usual pace only, edits of its spec included, for minutes. A person does
+// not make so many.
 func (p *Plane) PatientCrossplane(ctx context.Context) error {
 	pid, args, env, err := p.core()
 	if err != nil {

@@ -160,25 +160,46 @@ func gone(err error) (done bool, _ error) {
 	}
 }
 
-// Forbid Crossplane to handle resources that rbac.yaml allows, all of them if
-// none is named, and wait until that is in force. Its core starts anew: what it
-// has read already is forgotten.
-func (w *World) Forbid(ctx context.Context, resources ...string) error {
+// Forbid Crossplane what rbac.yaml allows, and wait until that is in force. Its
+// core starts anew: what it has read already is forgotten.
+func (w *World) Forbid(ctx context.Context) error {
+	if err := w.restrict(ctx, func(rbacv1.PolicyRule) []string { return nil }); err != nil {
+		return err
+	}
+	return w.Plane.CrashCrossplane(ctx)
+}
+
+// ForbidWrites of a resource that rbac.yaml allows, and wait until that is in
+// force. It can still be read.
+func (w *World) ForbidWrites(ctx context.Context, resource string) error {
+	return w.restrict(ctx, func(r rbacv1.PolicyRule) []string {
+		if !slices.Contains(r.Resources, resource) {
+			return r.Verbs
+		}
+		return slices.DeleteFunc(slices.Clone(r.Verbs), func(verb string) bool { return !slices.Contains([]string{"get", "list", "watch"}, verb) })
+	})
+}
+
+// restrict Crossplane to the verbs that are left of each rule of rbac.yaml.
+func (w *World) restrict(ctx context.Context, left func(rbacv1.PolicyRule) []string) error {
 	var role rbacv1.ClusterRole
 	if err := w.Get(ctx, client.ObjectKey{Name: composeRole}, &role); err != nil {
 		return err
 	}
-	forbidden := func(r rbacv1.PolicyRule) bool {
-		return len(resources) == 0 || slices.ContainsFunc(r.Resources, func(name string) bool { return slices.Contains(resources, name) })
-	}
-	var gone []rbacv1.PolicyRule
-	role.Rules = slices.DeleteFunc(role.Rules, func(r rbacv1.PolicyRule) bool {
-		if !forbidden(r) {
-			return false
+	var rules, changed []rbacv1.PolicyRule
+	for _, r := range role.Rules {
+		verbs := left(r)
+		if !slices.Equal(verbs, r.Verbs) {
+			changed = append(changed, *r.DeepCopy())
 		}
-		gone = append(gone, r)
-		return true
-	})
+		if r.Verbs = verbs; len(verbs) > 0 {
+			rules = append(rules, r)
+		}
+	}
+	if len(changed) == 0 {
+		return errors.New("rbac.yaml does not allow what is to be forbidden")
+	}
+	role.Rules = rules
 	if err := w.Update(ctx, &role); err != nil {
 		return err
 	}
@@ -188,18 +209,18 @@ func (w *World) Forbid(ctx context.Context, resources ...string) error {
 			return false, err
 		}
 		for _, r := range sum.Rules {
-			if slices.ContainsFunc(gone, func(g rbacv1.PolicyRule) bool {
-				return slices.Equal(g.APIGroups, r.APIGroups) && slices.Equal(g.Resources, r.Resources)
+			if slices.ContainsFunc(changed, func(c rbacv1.PolicyRule) bool {
+				return slices.Equal(c.APIGroups, r.APIGroups) && slices.Equal(c.Resources, r.Resources) && slices.Equal(c.Verbs, r.Verbs)
 			}) {
-				return false, fmt.Errorf("%v are still allowed", r.Resources)
+				return false, fmt.Errorf("%v of %v is still allowed", r.Verbs, r.Resources)
 			}
 		}
 		return true, nil
 	})
 	if err != nil {
-		return errors.Join(err, errors.New("cannot forbid Crossplane anything"))
+		return fmt.Errorf("cannot forbid Crossplane anything: %w", err)
 	}
-	return w.Plane.CrashCrossplane(ctx)
+	return nil
 }
 
 // Allow Crossplane what rbac.yaml says.

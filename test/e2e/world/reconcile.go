@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -41,18 +42,29 @@ type Reconciles struct {
 
 // Reconciles of a DittoServer so far.
 func (s *Scenario) Reconciles(name string) (Reconciles, error) {
-	return s.reconcilesSince(name, "")
+	return s.reconcilesSince(s.Namespace, name, "")
 }
 
 // Reconcile a DittoServer, and wait until Crossplane is through with that,
 // successfully or not. Conflicts on the way are not the end.
 func (s *Scenario) Reconcile(name string) Reconciles {
 	s.Helper()
+	return s.reconcile(DittoServer, s.Namespace, name)
+}
+
+// ReconcileComposite does the same for the XDittoServer behind a claim.
+func (s *Scenario) ReconcileComposite(name string) Reconciles {
+	s.Helper()
+	return s.reconcile(DittoServer.GroupVersion().WithKind("XDittoServer"), "", name)
+}
+
+func (s *Scenario) reconcile(gvk schema.GroupVersionKind, namespace, name string) Reconciles {
+	s.Helper()
 	token := string(uuid.NewUUID())
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, annotationReconcile, token)
 	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(DittoServer)
-	u.SetNamespace(s.Namespace)
+	u.SetGroupVersionKind(gvk)
+	u.SetNamespace(namespace)
 	u.SetName(name)
 	if err := s.Patch(s.Context(), u, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		s.Fatal(err)
@@ -60,7 +72,7 @@ func (s *Scenario) Reconcile(name string) Reconciles {
 	var after Reconciles
 	err := cluster.Poll(s.Context(), Timeout, eventuallyPoll, func(context.Context) (bool, error) {
 		var err error
-		if after, err = s.reconcilesSince(name, token); err != nil {
+		if after, err = s.reconcilesSince(namespace, name, token); err != nil {
 			return true, err
 		}
 		return after.Composed+after.Failed > 0, fmt.Errorf("nothing but %d conflicts", after.Conflicts)
@@ -72,9 +84,9 @@ func (s *Scenario) Reconcile(name string) Reconciles {
 }
 
 // reconcilesSince a request to reconcile; an empty token means all.
-func (s *Scenario) reconcilesSince(name, token string) (Reconciles, error) {
+func (s *Scenario) reconcilesSince(namespace, name, token string) (Reconciles, error) {
 	var r Reconciles
-	lines, err := s.journal.of(s.Namespace, name)
+	lines, err := s.journal.of(namespace, name)
 	if err != nil {
 		return r, err
 	}
@@ -106,7 +118,7 @@ type journal struct {
 }
 
 // ofXR is how a line names the XR that it is about.
-var ofXR = regexp.MustCompile(`"request": \{"name":"([^"]*)","namespace":"([^"]*)"\}`)
+var ofXR = regexp.MustCompile(`"request": \{"name":"([^"]*)"(?:,"namespace":"([^"]*)")?\}`)
 
 // of an XR are these lines so far.
 func (j *journal) of(namespace, name string) ([]string, error) {
