@@ -1950,15 +1950,18 @@ func TestR16Conditions(t *testing.T) {
 		"FailoverStopped": {"No server runs that could keep running.", onPercona.clone().clusterState("initializing", 0).edit(server.KeyStatefulSet, "status", stopped).editXR("spec.replicas", 0), but("Available", "True Stopped", "DatabaseReady", "False PerconaNotReady"), map[string][]string{"DatabaseReady": {"initializing", "fails over"}}},
 		"FailoverRotating": {
 			"The pod is kept because of the Secret, not of the cluster.", onPercona.clone().clusterState("initializing", 1).add(edit(userSecret("x"), "data.password", "bmV3")),
-			but("ConfigReady", "False SecretKeyMissing", "DatabaseReady", "False PerconaNotReady"), map[string][]string{"ConfigReady": {userSecretName, "rotated", "is kept"}},
+			but("ConfigReady", "False SecretKeyMissing", "DatabaseReady", "False PerconaNotReady"),
+			map[string][]string{"ConfigReady": {userSecretName, "rotated", "is kept"}},
 		},
 		"Moving": {
 			"The database that it may move to is not ready.", serving(t, namespaced(), userSecret("x"), caSecret("certificate of the authority")).editXR("spec.percona.enabled", true, "spec.database", object{"type": "postgres", "allowChangeTo": "percona"}),
-			but("ConfigReady", "False WaitingForDatabase", "DatabaseReady", "False PerconaCreating"), map[string][]string{"ConfigReady": {"see DatabaseReady", "is kept"}},
+			but("ConfigReady", "False WaitingForDatabase", "DatabaseReady", "False PerconaCreating"),
+			map[string][]string{"ConfigReady": {"see DatabaseReady", "is kept"}},
 		},
 		"PasswordLost": {
 			"The cluster waits for the administrator's password.", onPercona.clone().remove(server.KeyAdminCredentials, server.KeyConnection, server.KeyStatefulSet, server.KeyCluster),
-			but(append(waits, "ConfigReady", "False AdminPasswordLost", "DatabaseReady", "False PerconaCreating", "DatabaseUpToDate", "True NotManaged")...), map[string][]string{"DatabaseReady": {"see ConfigReady"}},
+			but(append(waits, "ConfigReady", "False AdminPasswordLost", "DatabaseReady", "False PerconaCreating", "DatabaseUpToDate", "True NotManaged")...),
+			map[string][]string{"DatabaseReady": {"see ConfigReady"}},
 		},
 		"Paused":          {"Somebody paused the database.", onPercona.clone().clusterState("paused", 0), but("DatabaseReady", "False PerconaPaused"), map[string][]string{"DatabaseReady": {"paused", "spec.pause: false"}}},
 		"Stopping":        {"Somebody paused the database.", onPercona.clone().clusterState("stopping", 0), but("DatabaseReady", "False PerconaPaused"), map[string][]string{"DatabaseReady": {"stopping"}}},

@@ -39,19 +39,23 @@ func TestR22DeletedStatefulSetKeepsItsDatabase(t *testing.T) {
 	}{
 		"OtherKind": {
 			"Its status tells the kind.", serving(t, namespaced()),
-			[]any{"spec.percona.enabled", true}, []any{"spec.percona.enabled", false},
+			[]any{"spec.percona.enabled", true},
+			[]any{"spec.percona.enabled", false},
 		},
 		"OtherFile": {
 			"Its ConfigMap tells the path.", serving(t, namespaced()),
-			[]any{"spec.database.sqlite.path", "/data/controlplane/other.db"}, []any{"spec.database.sqlite.path", nil},
+			[]any{"spec.database.sqlite.path", "/data/controlplane/other.db"},
+			[]any{"spec.database.sqlite.path", nil},
 		},
 		"OtherSecret": {
 			"Its status tells the Secret.", serving(t, onExternal(), externalSecret(nil), otherDB),
-			[]any{"spec.database.postgresSecretRef.name", "other-db"}, []any{"spec.database.postgresSecretRef.name", externalSecretName},
+			[]any{"spec.database.postgresSecretRef.name", "other-db"},
+			[]any{"spec.database.postgresSecretRef.name", externalSecretName},
 		},
 		"OtherName": {
 			"Its user Secret tells the database.", servingOnPercona(t, withPercona("spec.percona.updatePolicy", "Always")),
-			[]any{"spec.percona.databaseName", "other"}, []any{"spec.percona.databaseName", nil},
+			[]any{"spec.percona.databaseName", "other"},
+			[]any{"spec.percona.databaseName", nil},
 		},
 	}
 	for name, tc := range cases {

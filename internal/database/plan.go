@@ -173,16 +173,10 @@ func (p *Plan) perconaReady(srv *server.Server, seen *observed.State, typed *pgv
 	switch {
 	case seen.PerconaKnown && !seen.PerconaServed:
 		return not(condition.ReasonPerconaOperatorNotInstalled, "The cluster does not serve PerconaPGCluster: install the Percona Operator for PostgreSQL, 2.9 or newer")
-	case typed == nil && missingClass(srv, seen) != "":
-		return not(condition.ReasonPerconaCreating, name+" is created once StorageClass "+missingClass(srv, seen)+" is there, see StorageUpToDate")
-	case typed == nil && blocked:
-		return not(condition.ReasonPerconaCreating, name+" is created once the server's own Secrets are settled, see ConfigReady")
 	case typed == nil:
-		return not(condition.ReasonPerconaCreating, name+" is being created")
-	case typed.DeletionTimestamp != nil && slices.Contains(typed.Finalizers, percona.FinalizerDeletePVC):
-		return not(condition.ReasonPerconaNotReady, name+" is being deleted, and its volumes with it; once it is gone, an empty one is created")
+		return not(condition.ReasonPerconaCreating, name+" is "+created(srv, seen, blocked))
 	case typed.DeletionTimestamp != nil:
-		return not(condition.ReasonPerconaNotReady, name+" is being deleted; once it is gone, it is created again on the volumes that are left")
+		return not(condition.ReasonPerconaNotReady, name+" is being deleted"+afterwards(typed))
 	case percona.IsReady(typed):
 		return condition.True(condition.TypeDatabaseReady, condition.ReasonPerconaReady, name+" is ready")
 	}
@@ -196,11 +190,33 @@ func (p *Plan) perconaReady(srv *server.Server, seen *observed.State, typed *pgv
 		return not(condition.ReasonPerconaCreating, name+" has no status yet: if that lasts, check that a Percona operator watches this namespace")
 	case !p.Status.EverReady:
 		return not(condition.ReasonPerconaCreating, fmt.Sprintf("%s is %s", name, state))
-	case seen.StatefulSet().Int("status", "replicas") > 0:
-		return not(condition.ReasonPerconaNotReady, fmt.Sprintf("%s is %s: a database pod restarts or fails over; the server keeps running", name, state))
-	default:
+	case seen.StatefulSet().Int("status", "replicas") == 0:
 		return not(condition.ReasonPerconaNotReady, fmt.Sprintf("%s is %s: a database pod restarts or fails over", name, state))
+	default:
+		return not(condition.ReasonPerconaNotReady, fmt.Sprintf("%s is %s: a database pod restarts or fails over; the server keeps running", name, state))
 	}
+}
+
+// created tells when a cluster is that is not there.
+func created(srv *server.Server, seen *observed.State, blocked bool) string {
+	class := missingClass(srv, seen)
+	switch {
+	case class != "":
+		return "created once StorageClass " + class + " is there, see StorageUpToDate"
+	case blocked:
+		return "created once the server's own Secrets are settled, see ConfigReady"
+	}
+
+	return "being created"
+}
+
+// afterwards is what comes of a cluster that is being deleted.
+func afterwards(typed *pgv2.PerconaPGCluster) string {
+	if slices.Contains(typed.Finalizers, percona.FinalizerDeletePVC) {
+		return ", and its volumes with it; once it is gone, an empty one is created"
+	}
+
+	return "; once it is gone, it is created again on the volumes that are left"
 }
 
 // answers tells that at least one PostgreSQL pod is ready.

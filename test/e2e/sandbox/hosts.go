@@ -32,7 +32,10 @@ func newHosts(path string) (*Hosts, error) {
 		return nil, err
 	}
 	h := &Hosts{file: file, lines: map[string]hostsLine{}}
-	return h, h.Set("127.0.0.1", "localhost")
+	if err := h.Set("127.0.0.1", "localhost"); err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
 // Set the address of names. It is no error to set what is set.

@@ -96,7 +96,7 @@ func TestHostsMeanwhile(t *testing.T) {
 // readHosts as a resolver does: the addresses of each name.
 func readHosts(t *testing.T, path string) map[string]string {
 	t.Helper()
-	content, err := os.ReadFile(path) //nolint:gosec // The test's own.
+	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
