@@ -78,7 +78,12 @@ const quiet = 10 * time.Second
 // function again.
 func still(s *world.Scenario, what string, check func(ctx context.Context) error) {
 	s.Helper()
-	reconcile(s)
+	s.Eventually("Crossplane composes the server once more", func(context.Context) error {
+		if r := s.Reconcile("files"); r.Composed == 0 {
+			return fmt.Errorf("it cannot: %s", r.Last)
+		}
+		return nil
+	})
 	s.Throughout(quiet, what, check)
 }
 
