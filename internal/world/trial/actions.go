@@ -373,6 +373,7 @@ func CreateXR(spec map[string]any) Action {
 			return nil
 		}
 		t.Crossplane.Forget()
+		t.Past.Ran = "" // It has no status that could tell.
 
 		return t.CreateXR(spec)
 	}}

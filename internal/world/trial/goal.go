@@ -2,7 +2,9 @@ package trial
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/base64"
 	"slices"
 	"strings"
 
@@ -13,6 +15,7 @@ import (
 
 	"github.com/dittofs/function-dittoserver/internal/server"
 	"github.com/dittofs/function-dittoserver/internal/world"
+	"github.com/dittofs/function-dittoserver/pkg/percona"
 )
 
 // Rest judges a trial that has come to rest: reconciling changes nothing, and
@@ -126,12 +129,15 @@ func (j *Judge) serves(t *Trial) error {
 	databaseStatus, database, _ := world.Condition(xr, "DatabaseReady")
 	paused, _ := cluster.Value("spec", "pause").(bool)
 
-	wants := t.wanted()
-	if ran := xr.Text("status", "database", "type"); sts == nil && ran != wants && len(t.Claims()) > 0 && database == "DatabaseChangeRefused" {
+	wants, _, _ := strings.Cut(t.wanted(), ":")
+	if sts == nil && t.Past.Ran != "" && t.Past.Ran != t.wanted() && len(t.Claims()) > 0 && database == "DatabaseChangeRefused" {
 		return nil // It ran on another database, and its volumes are there.
 	}
 	if wants == "external" && ready == "False" && slices.Contains([]string{"ConnectionSecretNotFound", "ConnectionSecretIncomplete"}, database) {
 		return nil // A person has to repair the Secret; no pod starts without it.
+	}
+	if name := xr.Text("spec", "percona", "databaseName"); sts == nil && name != "" && name != t.databaseName() && database == "ConnectionSecretIncomplete" && ready == "False" {
+		return nil // The cluster was created for another name: a person has to decide.
 	}
 	if sts == nil {
 		want := map[bool]string{true: "PerconaPaused", false: "PerconaOperatorNotInstalled"}[t.Server.Served(world.GVKCluster)]
@@ -147,10 +153,10 @@ func (j *Judge) serves(t *Trial) error {
 	}
 	kind, _, _ := strings.Cut(t.Running(), ":")
 	switch {
-	case kind != wants:
+	case t.Running() != t.wanted():
 		// The template is kept, old values and all (R3, R22).
 		if database != "DatabaseChangeRefused" || xr.Text("spec", "database", "allowChangeTo") == wants {
-			return errors.Errorf("it runs on %s instead of %s, and DatabaseReady is %s", kind, wants, database)
+			return errors.Errorf("it runs on %s instead of %s, and DatabaseReady is %s", t.Running(), t.wanted(), database)
 		}
 
 		return nil
@@ -182,16 +188,28 @@ func (t *Trial) monitored() bool {
 	return metrics && monitor
 }
 
-// wanted kind of database.
-func (t *Trial) wanted() string {
-	switch {
-	case t.Enabled():
-		return "percona"
-	case t.Observe().Text("spec", "database", "postgresSecretRef", "name") != "":
-		return "external"
+// databaseName that the user Secret has; empty if there is none.
+func (t *Trial) databaseName() string {
+	name, err := base64.StdEncoding.DecodeString(t.Server.Find(t.UserSecret()).Text("data", "dbname"))
+	if err != nil {
+		return ""
 	}
 
-	return "sqlite"
+	return string(name)
+}
+
+// wanted database, as the annotation dittofs.io/database has it.
+func (t *Trial) wanted() string {
+	spec := func(path ...string) string { return t.Observe().Text(append([]string{"spec"}, path...)...) }
+	secret := spec("database", "postgresSecretRef", "name")
+	switch {
+	case t.Enabled():
+		return "percona:" + percona.ClusterName(t.Config.Name) + "/" + cmp.Or(spec("percona", "databaseName"), "dittofs")
+	case secret != "":
+		return "external:" + secret
+	}
+
+	return "sqlite:" + cmp.Or(spec("database", "sqlite", "path"), "/data/controlplane/controlplane.db")
 }
 
 // survives deletes the XR, and looks at what is left.

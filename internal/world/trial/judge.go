@@ -552,9 +552,14 @@ func editsSurvive(l Look) error {
 	return nil
 }
 
+// database: it stays the same, also if the StatefulSet is made anew while the
+// server's volumes are there.
 func database(l Look) error {
-	was, is := l.Before.Running(), l.After.Running()
-	if was == "" || is == was || l.Before.Find(server.KeyStatefulSet).UID() != l.After.Find(server.KeyStatefulSet).UID() {
+	was, is := l.Before.Past.Ran, l.After.Running()
+	if is != "" {
+		l.After.Past.Ran = is
+	}
+	if was == "" || is == "" || is == was || (l.Before.Find(server.KeyStatefulSet) == nil && len(l.Before.Claims()) == 0) {
 		return nil
 	}
 	if l.Before.Observe().Text("spec", "database", "allowChangeTo") != "" {

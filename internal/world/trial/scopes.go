@@ -74,6 +74,14 @@ func Scopes(empty *Trial) ([]Scope, error) {
 			[][]Action{{installed, off}},
 		},
 		{
+			// It is led to another database of the same kind.
+			Scope{Name: "elsewhere", Actions: []Action{
+				Set("/data/controlplane/other.db", "database", "sqlite", "path"), Set("/data/controlplane/controlplane.db", "database", "sqlite", "path"),
+				Set("other", "percona", "databaseName"), Set("dittofs", "percona", "databaseName"), Delete(server.KeyStatefulSet).Times(1),
+			}},
+			[][]Action{{off}, {installed, on()}, {installed, on("updatePolicy", "Always")}},
+		},
+		{
 			Scope{Name: "monitoring", Actions: []Action{
 				Set(true, "metrics", "enabled"), Set(false, "metrics", "enabled"), Set(true, "metrics", "serviceMonitor", "enabled"), InstallPrometheus().Times(1),
 			}},

@@ -34,6 +34,9 @@ type Past struct {
 	Admin string
 	// Booted tells that a server has run on the data.
 	Booted bool
+	// Ran is what the server ran on last, as its annotation had it; empty
+	// before it ran for the first time.
+	Ran string
 	// Spec that the last reconcile saw.
 	Spec string
 	// Edits that people made to the database cluster and that must survive.
@@ -212,7 +215,7 @@ func (t *Trial) Abstract(j *Judge) ([sha256.Size]byte, error) {
 		return [sha256.Size]byte{}, err
 	}
 
-	fmt.Fprintln(h, "admin", t.Past.Admin == "", t.Past.Admin == t.AdminPassword(), t.Past.Booted,
+	fmt.Fprintln(h, "admin", t.Past.Admin == "", t.Past.Admin == t.AdminPassword(), t.Past.Booted, t.Past.Ran,
 		t.Past.Edits, t.Past.Done, len(t.Past.Foreign), len(t.Past.Adopted))
 
 	return [sha256.Size]byte(h.Sum(nil)), nil
