@@ -31,13 +31,14 @@ const (
 	perconaEvery = 10
 
 	// fleetTimeout is for servers to converge, and to be gone: the API server
-	// and Crossplane share a machine with few processors here.
-	fleetTimeout = 15 * time.Minute
+	// and Crossplane share a machine with few processors, and it with others.
+	fleetTimeout = 40 * time.Minute
 	fleetPoll    = time.Second
 
-	// fleetSlack is how many more calls a server of a larger fleet may take than
-	// one of the smallest, and how much more of a processor a call may:
-	// reconciles do not come at the same moments, and processors are shared.
+	// fleetSlack is how many more calls and applies a server of a larger fleet
+	// may take than one of the smallest: reconciles do not come at the same
+	// moments. (What a call takes of a processor is not bounded: on a machine
+	// that others use too, the same work takes twice as much at times.)
 	fleetSlack = 1.5
 
 	// waitingPoll is how often Crossplane looks at a server that waits (R20).
@@ -75,21 +76,21 @@ func TestFleet(t *testing.T) {
 	}
 
 	report := fmt.Sprintf("%8s %9s %9s %9s %15s %16s %14s %9s\n", "servers", "ready s", "calls", "calls/XR", "function ms/XR", "Crossplane ms/XR", "XR applies/XR", "peak MiB")
-	var least, perCall float64
+	var least, leastApplied float64
 	for text := range strings.SplitSeq(sizes, ",") {
 		n, err := strconv.Atoi(text)
 		if err != nil {
 			t.Fatalf("%s: %v", fleetVariable, err)
 		}
 		took := fleet(s, n)
-		each := took.calls / float64(n)
+		each, applied := took.calls/float64(n), took.api/float64(n)
 		const ms = 1000
 		report += fmt.Sprintf("%8d %9.0f %9.0f %9.1f %15.1f %16.1f %14.1f %9.0f\n", n, took.elapsed.Seconds(), took.calls, each,
-			took.cpu*ms/float64(n), took.crossplane*ms/float64(n), took.api/float64(n), peak(s))
+			took.cpu*ms/float64(n), took.crossplane*ms/float64(n), applied, peak(s))
 		s.Step("so far:\n%s", report)
 		s.Keep("fleet.txt", report)
 		if least == 0 {
-			least, perCall = each, took.cpu/took.calls
+			least, leastApplied = each, applied
 		}
 		// While it takes longer, those that wait for a database are looked at
 		// more often.
@@ -97,8 +98,9 @@ func TestFleet(t *testing.T) {
 		if most := least*fleetSlack + callsPerReconcile*polls; each > most {
 			t.Errorf("of %d servers each took %.1f calls, want %.1f at most, as %.1f were enough in the smallest fleet", n, each, most, least)
 		}
-		if got, most := took.cpu/took.calls, perCall*fleetSlack; got > most {
-			t.Errorf("with %d servers a call took %.2f ms of the function, want %.2f at most, as %.2f were enough in the smallest fleet", n, got*ms, most*ms, perCall*ms)
+		// Each reconcile applies the XR twice: itself and its status.
+		if most := leastApplied*fleetSlack + 2*polls; applied > most {
+			t.Errorf("of %d servers each was applied %.1f times, want %.1f at most, as %.1f were enough in the smallest fleet", n, applied, most, leastApplied)
 		}
 	}
 }

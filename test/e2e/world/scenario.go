@@ -27,11 +27,11 @@ import (
 const (
 	// Timeout of what is waited for, unless a scenario says otherwise. Nothing
 	// takes so long on an idle machine.
-	Timeout = 3 * time.Minute
+	Timeout = 8 * time.Minute
 
 	eventuallyPoll = 200 * time.Millisecond
 
-	dumpTimeout = 30 * time.Second
+	dumpTimeout = time.Minute
 )
 
 // Kinds that scenarios look at.
