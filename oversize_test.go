@@ -22,7 +22,7 @@ import (
 // What the largest of requests may take.
 const (
 	// maxLargeCall is the CPU time of a call, both sides' encoding included.
-	maxLargeCall = 30 * time.Second
+	maxLargeCall = 5 * time.Second
 	// maxLargeMemory that calls leave behind when they are done, in bytes.
 	maxLargeMemory = 16 * mebibyte
 )

@@ -127,6 +127,9 @@ func TestR04RecreatedServerKeepsItsFirstPassword(t *testing.T) {
 			s.rest(t)
 			template, details := podTemplate(s.get(server.KeyStatefulSet)), at(s.get(server.KeyConnection), "data")
 			s.remove(server.KeyStatefulSet)
+			if sent := composed(s.clone().forget(server.KeyConnection).hide(idOfKey(server.KeyConnection)).response(t), server.KeyStatefulSet); sent != nil && cmp.Diff(template, podTemplate(sent)) != "" {
+				t.Errorf("%s\nIt is started with another password while it is not known which was first.", tc.reason)
+			}
 			s.rest(t)
 			if diff := cmp.Diff(template, podTemplate(s.get(server.KeyStatefulSet))); diff != "" {
 				t.Errorf("%s\nThe pod is restarted: -before, +after:\n%s", tc.reason, diff)

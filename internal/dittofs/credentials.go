@@ -120,7 +120,10 @@ func (c *Credentials) findAdminPassword(srv *server.Server, seen *observed.State
 	case ref != nil:
 		c.AdminSecret, c.AdminSecretKey = ref.Name, ref.Key
 		readable := c.read(srv, seen.Secret(ref.Name), ref.Key, "spec.identity.admin.passwordSecretRef") != ""
-		c.Stored, c.Restartable = c.Stored && readable, c.Restartable && readable
+		// As long as it is not known which password was first, no pod of a
+		// server that has run is started with another (R2).
+		known := !seen.Claim().Live() || seen.Get(server.KeyConnection).Presence != observed.Unknown
+		c.Stored, c.Restartable = c.Stored && readable && known, c.Restartable && readable
 
 		return
 	}

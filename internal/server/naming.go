@@ -65,12 +65,12 @@ const (
 	JWTSecretKey     = "jwt-secret"
 	AdminUsernameKey = "username"
 	AdminPasswordKey = "password"
+	CACertificateKey = "ca.crt"
 
 	// PasswordSecretNameKey and the next are keys of the connection Secret: where
 	// a password of a person's own is.
 	PasswordSecretNameKey = "password-secret-name"
 	PasswordSecretKeyKey  = "password-secret-key"
-	CACertificateKey      = "ca.crt"
 )
 
 // Names of the claim templates, the operator's. A pod's claim is called

@@ -42,8 +42,8 @@ const (
 	mostCalm = 2 * time.Second
 	calmer   = 1
 
-	settleTimeout   = 4 * time.Minute
-	databaseTimeout = 8 * time.Minute
+	settleTimeout   = 90 * time.Second
+	databaseTimeout = 3 * time.Minute
 
 	// Tries of shrinking a sequence that fails.
 	shrinkTries = 8

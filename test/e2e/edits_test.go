@@ -206,7 +206,7 @@ func TestBusy(t *testing.T) {
 	const (
 		edits = 30
 		pause = 300 * time.Millisecond
-		soon  = 4 * time.Minute
+		soon  = 2 * time.Minute
 	)
 	s := together(t)
 	s.Apply(percona)

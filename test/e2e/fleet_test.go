@@ -32,14 +32,14 @@ const (
 
 	// fleetTimeout is for servers to converge, and to be gone: the API server
 	// and Crossplane share a machine with few processors, and it with others.
-	fleetTimeout = 40 * time.Minute
+	fleetTimeout = 15 * time.Minute
 	fleetPoll    = time.Second
 
 	// fleetSlack is how many more calls and applies a server of a larger fleet
 	// may take than one of the smallest: reconciles do not come at the same
 	// moments. (What a call takes of a processor is not bounded: on a machine
 	// that others use too, the same work takes twice as much at times.)
-	fleetSlack = 1.5
+	fleetSlack = 1.25
 
 	// waitingPoll is how often Crossplane looks at a server that waits (R20).
 	waitingPoll = 13500 * time.Millisecond

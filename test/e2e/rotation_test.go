@@ -72,7 +72,7 @@ func TestRotation(t *testing.T) {
 }
 
 // quiet is how long nothing has to happen.
-const quiet = 10 * time.Second
+const quiet = 15 * time.Second
 
 // still checks that nothing happens, also not once Crossplane has called the
 // function again.

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -70,7 +71,7 @@ func TestLargerStorage(t *testing.T) {
 	for _, command := range commands {
 		kubectl(s, command)
 	}
-	s.Eventually("the StatefulSet is composed anew, with the larger volume", func(ctx context.Context) error {
+	s.Within(time.Minute, "the StatefulSet is composed anew, with the larger volume", func(ctx context.Context) error {
 		set, err := s.StatefulSet(ctx, "files")
 		if err != nil {
 			return err

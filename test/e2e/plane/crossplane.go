@@ -33,7 +33,7 @@ const (
 
 	// Init is tried again while what it installed is not served yet, as its
 	// container is.
-	initTimeout = 5 * time.Minute
+	initTimeout = 3 * time.Minute
 	initPoll    = time.Second
 
 	// A token for as long as the sandbox may live.

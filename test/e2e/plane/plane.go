@@ -32,7 +32,7 @@ const (
 	schedulerURL = "https://127.0.0.1:10259/healthz"
 
 	// Programs start within seconds; the machine may be busy.
-	startTimeout = 5 * time.Minute
+	startTimeout = 3 * time.Minute
 
 	// Answers come at once, or the program is still starting.
 	answerTimeout = 2 * time.Second

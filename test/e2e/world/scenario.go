@@ -27,11 +27,11 @@ import (
 const (
 	// Timeout of what is waited for, unless a scenario says otherwise. Nothing
 	// takes so long on an idle machine.
-	Timeout = 8 * time.Minute
+	Timeout = 3 * time.Minute
 
 	eventuallyPoll = 200 * time.Millisecond
 
-	dumpTimeout = time.Minute
+	dumpTimeout = 30 * time.Second
 )
 
 // Kinds that scenarios look at.

@@ -36,7 +36,7 @@ const (
 	dittofsUser = 65532
 	perconaUser = 2
 
-	installTimeout = 10 * time.Minute
+	installTimeout = 5 * time.Minute
 	installPoll    = 200 * time.Millisecond
 )
 

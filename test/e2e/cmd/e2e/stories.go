@@ -21,7 +21,7 @@ import (
 
 const (
 	// timeout of one world's stories.
-	timeout = "80m"
+	timeout = "45m"
 
 	// beside is how many stories happen at the same time, of those that can.
 	// They wait more than they work.
