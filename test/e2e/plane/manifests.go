@@ -12,6 +12,43 @@ reclaimPolicy: Delete
 volumeBindingMode: Immediate
 `
 
+// databaseReady is the stage of kwok for a pod of PostgreSQL, heavier than that
+// for any pod. Its containers are ready, and have no state: the operator executes
+// commands in those that run, and in here there is nothing that could answer.
+const databaseReady = `
+apiVersion: kwok.x-k8s.io/v1alpha1
+kind: Stage
+metadata: {name: database-ready}
+spec:
+  resourceRef: {apiGroup: v1, kind: Pod}
+  weight: 1
+  selector:
+    matchLabels: {postgres-operator.crunchydata.com/data: postgres}
+    matchExpressions:
+    - {key: .metadata.deletionTimestamp, operator: DoesNotExist}
+    - {key: .status.phase, operator: In, values: [Pending]}
+  next:
+    statusTemplate: |
+      {{ $now := Now }}
+      phase: Running
+      startTime: {{ Quote $now }}
+      conditions:
+      {{ range $type := list "Initialized" "ContainersReady" "Ready" }}
+      - {type: {{ $type }}, status: "True", lastTransitionTime: {{ Quote $now }}}
+      {{ end }}
+      containerStatuses:
+      {{ range .spec.containers }}
+      - {name: {{ Quote .name }}, image: {{ Quote .image }}, ready: true, restartCount: 0, state: {}}
+      {{ end }}
+      {{ range NodeIPsWith .spec.nodeName }}
+      hostIP: {{ Quote . }}
+      {{ end }}
+      {{ range PodIPsWith .spec.nodeName false .metadata.uid .metadata.name .metadata.namespace }}
+      podIP: {{ Quote . }}
+      podIPs: [{ip: {{ Quote . }}}]
+      {{ end }}
+`
+
 // nodes are one whose pods kwok pretends to run, and the rule that sends each
 // pod there or to the node whose pods run for real. Users' manifests say
 // nothing about it.

@@ -157,7 +157,7 @@ func (p *Plane) apiService(ctx context.Context) error {
 
 // kwok says of the pods on its node that they run.
 func (p *Plane) kwok(ctx context.Context) error {
-	var stages []string
+	stages := []string{databaseReady}
 	for _, name := range []string{
 		"node/fast/node-initialize.yaml", "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
 		"pod/fast/pod-ready.yaml", "pod/fast/pod-complete.yaml", "pod/fast/pod-delete.yaml",

@@ -31,12 +31,16 @@ const (
 	labelCluster = "postgres-operator.crunchydata.com/cluster"
 	labelRole    = "postgres-operator.crunchydata.com/role"
 	labelData    = "postgres-operator.crunchydata.com/data"
+	labelPatroni = "postgres-operator.crunchydata.com/patroni"
 
 	// labelPods of a namespace says whether its pods are pretended.
 	labelPods = "e2e.dittofs.io/pods"
 
 	// patroniVersion of the images that the pods name.
 	patroniVersion = "4.1.0"
+
+	// pretendedIdentifier of a database system that is pretended.
+	pretendedIdentifier = "7000000000000000000"
 
 	syncEvery = 300 * time.Millisecond
 )
@@ -132,7 +136,7 @@ func (s *Servers) look(ctx context.Context, key types.NamespacedName) error {
 	if home.Labels[labelPods] != "pretended" {
 		return s.serve(ctx, key)
 	}
-	err := s.tell(ctx, key)
+	err := s.tell(ctx, key, pretendedIdentifier)
 	s.told[key] = err == nil
 	return err
 }
@@ -185,7 +189,11 @@ func (s *Servers) database(ctx context.Context, key types.NamespacedName, port s
 	if err != nil {
 		return nil, err
 	}
-	if err := s.tell(ctx, key); err != nil {
+	identifier, err := srv.query(ctx, superuser, port, "select system_identifier from pg_control_system()")
+	if err == nil {
+		err = s.tell(ctx, key, identifier)
+	}
+	if err != nil {
 		srv.stop()
 		return nil, err
 	}
@@ -195,9 +203,11 @@ func (s *Servers) database(ctx context.Context, key types.NamespacedName, port s
 	return db, nil
 }
 
-// tell the operator what it would ask the pods, which is all that it wants to
-// run in them here: the version of Patroni.
-func (s *Servers) tell(ctx context.Context, key types.NamespacedName) error {
+// tell the operator what it would learn from the pods: the version of Patroni, and
+// that Patroni has initialized the database system. As long as that is not
+// written, the operator reconciles a cluster every second
+// (percona v2.9.0 internal/controller/postgrescluster/patroni.go).
+func (s *Servers) tell(ctx context.Context, key types.NamespacedName, identifier string) error {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(schema.GroupVersionKind{Group: "pgv2.percona.com", Version: "v2", Kind: "PerconaPGCluster"})
 	if err := s.client.Get(ctx, key, u); err != nil {
@@ -205,7 +215,17 @@ func (s *Servers) tell(ctx context.Context, key types.NamespacedName) error {
 	}
 	version, _, _ := unstructured.NestedInt64(u.Object, "spec", "postgresVersion")
 	patch := fmt.Appendf(nil, `{"status":{"patroni":{"version":%q},"postgres":{"version":%d,"imageID":""}}}`, patroniVersion, version)
-	return s.client.Status().Patch(ctx, u, client.RawPatch(types.MergePatchType, patch))
+	if err := s.client.Status().Patch(ctx, u, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		return err
+	}
+
+	config := &unstructured.Unstructured{}
+	config.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Endpoints"))
+	config.SetNamespace(key.Namespace)
+	config.SetName(key.Name + "-ha-config")
+	config.SetLabels(map[string]string{labelCluster: key.Name, labelPatroni: key.Name + "-ha"})
+	config.SetAnnotations(map[string]string{"initialize": identifier})
+	return s.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(config), client.FieldOwner("patroni"), client.ForceOwnership)
 }
 
 // data folder of a cluster, on a volume that the operator claimed: the one that
