@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -32,30 +33,35 @@ func TestR22RefusedChangeDoesNotReachTheCluster(t *testing.T) {
 func TestR22DeletedStatefulSetKeepsItsDatabase(t *testing.T) {
 	otherDB := edit(externalSecret(nil), "metadata.name", "other-db")
 	cases := map[string]struct {
-		reason string
-		on     *situation
-		edits  []any
-		back   []any
+		reason  string
+		on      *situation
+		edits   []any
+		back    []any
+		witness string
 	}{
 		"OtherKind": {
 			"Its status tells the kind.", serving(t, namespaced()),
 			[]any{"spec.percona.enabled", true},
 			[]any{"spec.percona.enabled", false},
+			idOfKey(server.KeyConfig),
 		},
 		"OtherFile": {
 			"Its ConfigMap tells the path.", serving(t, namespaced()),
 			[]any{"spec.database.sqlite.path", "/data/controlplane/other.db"},
 			[]any{"spec.database.sqlite.path", nil},
+			idOfKey(server.KeyConfig),
 		},
 		"OtherSecret": {
 			"Its status tells the Secret.", serving(t, onExternal(), externalSecret(nil), otherDB),
 			[]any{"spec.database.postgresSecretRef.name", "other-db"},
 			[]any{"spec.database.postgresSecretRef.name", externalSecretName},
+			idOf("v1", "Secret", teamNamespace, externalSecretName),
 		},
 		"OtherName": {
 			"Its user Secret tells the database.", servingOnPercona(t, withPercona("spec.percona.updatePolicy", "Always")),
 			[]any{"spec.percona.databaseName", "other"},
 			[]any{"spec.percona.databaseName", nil},
+			idOf("v1", "Secret", teamNamespace, userSecretName),
 		},
 	}
 	for name, tc := range cases {
@@ -66,6 +72,13 @@ func TestR22DeletedStatefulSetKeepsItsDatabase(t *testing.T) {
 			s.editXR(tc.edits...)
 			s.rest(t)
 			s.remove(server.KeyStatefulSet)
+			unknown := s.clone().forget(server.KeyConfig).hide(tc.witness).response(t)
+			if composed(unknown, server.KeyStatefulSet) != nil {
+				t.Errorf("%s\nThe StatefulSet is composed while that is not read.", tc.reason)
+			}
+			if users := fmt.Sprint(at(composed(unknown, server.KeyCluster), "spec", "users")); strings.Contains(users, "other") {
+				t.Errorf("%s\nThe cluster is led elsewhere while that is not read: %s", tc.reason, users)
+			}
 			rsp := s.rest(t)
 			if got := conditionOf(rsp, condition.TypeDatabaseReady); got != "False DatabaseChangeRefused" {
 				t.Errorf("%s\nDatabaseReady: got %s: %s", tc.reason, got, messageOf(rsp, condition.TypeDatabaseReady))

@@ -131,9 +131,9 @@ func clusterMetadata(srv *server.Server, seen *observed.State, live observed.Obj
 
 // updatePolicy of a live cluster. One that is no longer asked for is left to
 // the user, and one that a server runs on is not led elsewhere by an edit that
-// was refused: its user Secret would follow (R22).
+// was refused, or may have to be: its user Secret would follow (R22).
 func (p *Plan) updatePolicy(srv *server.Server) v1alpha1.UpdatePolicy {
-	if !*srv.Spec.Percona.Enabled || p.Refused {
+	if !*srv.Spec.Percona.Enabled || p.Refused || p.uncertain {
 		return v1alpha1.UpdateOnCreate
 	}
 

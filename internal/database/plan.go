@@ -49,7 +49,10 @@ type Plan struct {
 	// Held tells that the cluster is wanted and cannot be composed yet.
 	Held bool
 
-	objects []desired.Object
+	// uncertain tells that RunningID may be missing because something has not
+	// been read.
+	uncertain bool
+	objects   []desired.Object
 }
 
 // Connected tells whether a pod can be told how to connect. Of SQLite it is
@@ -77,6 +80,7 @@ func For(srv *server.Server, seen *observed.State, blocked bool) (*Plan, error) 
 	running, runningID := seen.Running()
 	p.RunningID = runningID
 	p.Refused = running != "" && runningID != p.ID && srv.Spec.Database.AllowChangeTo != p.Kind
+	p.uncertain = !seen.RunningKnown()
 
 	switch p.Kind {
 	case v1alpha1.DatabasePercona:
@@ -93,6 +97,8 @@ func For(srv *server.Server, seen *observed.State, blocked bool) (*Plan, error) 
 			runningID, p.ID, p.Kind))
 		p.Status = statusOf(running, runningID, srv, seen)
 	}
+	// No server is started while it is not known what it ran on (R2).
+	p.Usable = p.Usable && !p.uncertain
 
 	if err := p.composeCluster(srv, seen, blocked); err != nil {
 		return nil, err

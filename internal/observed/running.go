@@ -64,6 +64,25 @@ func (s *State) Running() (kind, id string) {
 	return DatabaseSQLite, DatabaseSQLite + ":" + s.runningPath()
 }
 
+// RunningKnown tells whether Running has all that it reads. If somebody deleted
+// the StatefulSet, an object whose presence is unknown may tell of another
+// database than the spec does.
+func (s *State) RunningKnown() bool {
+	if s.objects[server.KeyStatefulSet].Presence != Absent || !s.claim.Live() {
+		return true
+	}
+	switch s.srv.XR.DatabaseType {
+	case DatabaseSQLite:
+		return s.objects[server.KeyConfig].Presence != Unknown
+	case DatabaseExternal:
+		return s.Secret(s.srv.XR.DatabaseSecret).Presence != Unknown
+	case DatabasePercona:
+		return s.Secret(percona.SecretName(s.srv.Name)).Presence != Unknown
+	}
+
+	return true
+}
+
 // lastRunning is what a server ran on whose StatefulSet is gone, but not its
 // claim: somebody deleted it, perhaps to have it composed anew. Both are empty
 // if the spec leads there, or as far as nothing else is known.
