@@ -1679,15 +1679,21 @@ func TestR12WaitScript(t *testing.T) {
 		"Patient":     {"What comes in time is waited for.", `[ -e "$DIR/again" ] || { touch "$DIR/again"; exit 2; }`, "exit 0", "60", false, ""},
 		"QueryIsReal": {"The query is select 1.", "exit 0", `case "$*" in *"select 1"*) exit 0;; esac; echo "got $*" >&2; exit 1`, "0", false, ""},
 	}
+	// A program cannot be started while a process that was forked meanwhile has
+	// it open for writing: all are written before the first is started.
+	dirs := map[string]string{}
+	for name, tc := range cases {
+		dirs[name] = t.TempDir()
+		for tool, body := range map[string]string{"pg_isready": tc.isReady, "psql": tc.psql} {
+			if err := os.WriteFile(filepath.Join(dirs[name], tool), []byte("#!/bin/sh\n"+body+"\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			for tool, body := range map[string]string{"pg_isready": tc.isReady, "psql": tc.psql} {
-				if err := os.WriteFile(filepath.Join(dir, tool), []byte("#!/bin/sh\n"+body+"\n"), 0o700); err != nil {
-					t.Fatal(err)
-				}
-			}
+			dir := dirs[name]
 			cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
 			cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "DIR=" + dir, "PGHOST=db.example.org", "PGPORT=5432", "WAIT_SECONDS=" + tc.wait}
 			out, err := cmd.CombinedOutput()

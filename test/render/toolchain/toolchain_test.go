@@ -2,6 +2,7 @@ package toolchain
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -108,6 +109,11 @@ func TestBuildFails(t *testing.T) {
 	}
 }
 
+// writerFunc is a writer that is a function.
+type writerFunc func([]byte) (int, error)
+
+func (w writerFunc) Write(b []byte) (int, error) { return w(b) }
+
 func TestProgress(t *testing.T) {
 	cases := map[string]struct {
 		reason   string
@@ -132,10 +138,20 @@ func TestProgress(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			// A slow step is not done before it is mentioned.
 			var out bytes.Buffer
-			p := NewProgress(&out, tc.terminal)
+			stdin, mentioned := io.Pipe()
+			first := writerFunc(func(b []byte) (int, error) {
+				_ = mentioned.Close()
+				return out.Write(b)
+			})
+			if tc.want == `^$` {
+				_ = mentioned.Close()
+			}
+			p := NewProgress(first, tc.terminal)
 			p.quietFor = tc.quietFor
-			cmd := exec.CommandContext(t.Context(), "sh", "-c", "echo one >&2; echo two >&2; sleep 0.1")
+			cmd := exec.CommandContext(t.Context(), "sh", "-c", "echo one >&2; echo two >&2; cat")
+			cmd.Stdin = stdin
 			if err := p.Start("building x").Run(cmd, "packages", 9); err != nil {
 				t.Fatal(err)
 			}
