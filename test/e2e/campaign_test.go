@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/campaign"
@@ -281,7 +282,8 @@ func TestCampaignAgain(t *testing.T) {
 
 // apply a DittoServer as a user does: what the spec does not say is taken away.
 // It returns the generation that this is.
-func apply(ctx context.Context, s *world.Scenario, server, name string, spec map[string]any, opts ...client.ApplyOption) (int64, error) {
+func apply(ctx context.Context, s *world.Scenario, server, name string, spec map[string]any, opts ...client.ApplyOption) (edit, error) {
+	e := edit{token: string(uuid.NewUUID())}
 	spec = campaign.Copy(spec)
 	if server != campaign.SQLite {
 		spec["crossplane"] = map[string]any{"compositionRef": map[string]any{"name": "campaign"}}
@@ -290,8 +292,17 @@ func apply(ctx context.Context, s *world.Scenario, server, name string, spec map
 	u.SetGroupVersionKind(world.DittoServer)
 	u.SetNamespace(s.Namespace)
 	u.SetName(name)
+	u.SetAnnotations(map[string]string{world.AnnotationReconcile: e.token})
 	err := s.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), append(opts, client.FieldOwner(cluster.Owner), client.ForceOwnership)...)
-	return u.GetGeneration(), err
+	e.generation = u.GetGeneration()
+	return e, err
+}
+
+// An edit of a server's spec: the generation that it made, and the token by
+// which Crossplane's log names the reconcile that has read it.
+type edit struct {
+	generation int64
+	token      string
 }
 
 // A tally of what was done.
@@ -430,6 +441,8 @@ type visit struct {
 	past map[string]bool
 	// edits so far; see spec.
 	edits int64
+	// done is the token of the latest edit that is reconciled.
+	done string
 }
 
 // canary is the first port that a canary has.
@@ -484,11 +497,11 @@ func (r *tour) timeout() time.Duration {
 
 // begin with the server's base.
 func (v *visit) begin() *wrong {
-	generation, err := apply(v.Context(), v.Scenario, v.kind, v.name, v.specOf(v.state))
+	made, err := apply(v.Context(), v.Scenario, v.kind, v.name, v.specOf(v.state))
 	if err != nil {
 		return &wrong{"begin", err.Error()}
 	}
-	if w := v.settle(v.name, generation, false); w != nil {
+	if w := v.settle(v.name, made, false); w != nil {
 		return w
 	}
 	return v.remember()
@@ -499,7 +512,7 @@ func (v *visit) change(op campaign.Op) *wrong {
 	next := v.state.After(op)
 	before := len(v.watch.Templates(v.name))
 	v.edits++
-	generation, err := apply(v.Context(), v.Scenario, v.kind, v.name, v.specOf(next))
+	made, err := apply(v.Context(), v.Scenario, v.kind, v.name, v.specOf(next))
 	if err != nil {
 		return &wrong{"valid", fmt.Sprintf("%s is refused: %v", op, err)}
 	}
@@ -514,7 +527,7 @@ func (v *visit) change(op campaign.Op) *wrong {
 			c.seen[p.Leaf] = true
 		}
 	})
-	if w := v.settle(v.name, generation, stuck); w != nil {
+	if w := v.settle(v.name, made, stuck); w != nil {
 		w.text = op.String() + ": " + w.text
 		return w
 	}
@@ -603,7 +616,7 @@ func (v *visit) server(name string) campaign.Server {
 func (v *visit) mistake(op campaign.Op) *wrong {
 	v.total.add(func(c *tally) { c.mistakes++ })
 	before := v.watch.Versions(v.name)
-	generation, err := apply(v.Context(), v.Scenario, v.kind, v.name, v.specOf(v.state.After(op)))
+	made, err := apply(v.Context(), v.Scenario, v.kind, v.name, v.specOf(v.state.After(op)))
 	if err != nil {
 		field := op.Sample.Names[strings.LastIndex(op.Sample.Names, ".")+1:]
 		if !strings.Contains(err.Error(), field) {
@@ -615,8 +628,11 @@ func (v *visit) mistake(op campaign.Op) *wrong {
 	err = v.watch.Until(v.Context(), v.name, v.timeout(), v.calm(), func() error {
 		xr := v.watch.XR(v.name)
 		synced, config := world.Condition(xr, "Synced"), world.Condition(xr, "ConfigReady")
-		if missed = ""; synced.ObservedGeneration < generation {
-			return fmt.Errorf("generation %d is not seen: %+v", generation, synced)
+		if missed = ""; synced.ObservedGeneration < made.generation {
+			return fmt.Errorf("generation %d is not seen: %+v", made.generation, synced)
+		}
+		if err := v.through(v.name, made); err != nil {
+			return err
 		}
 		switch {
 		case config.Reason == "InvalidSpec" && strings.Contains(config.Message, op.Sample.Names):
@@ -636,10 +652,10 @@ func (v *visit) mistake(op campaign.Op) *wrong {
 	if d := cmp.Diff(before, v.watch.Versions(v.name)); d != "" {
 		return &wrong{"mistake", fmt.Sprintf("%s changes objects: %s", op, d)}
 	}
-	if generation, err = apply(v.Context(), v.Scenario, v.kind, v.name, v.specOf(v.state)); err != nil {
+	if made, err = apply(v.Context(), v.Scenario, v.kind, v.name, v.specOf(v.state)); err != nil {
 		return &wrong{"mistake", fmt.Sprintf("%s cannot be taken back: %v", op, err)}
 	}
-	if w := v.settle(v.name, generation, true); w != nil {
+	if w := v.settle(v.name, made, true); w != nil {
 		w.text = op.String() + ", taken back: " + w.text
 		return w
 	}
@@ -665,7 +681,8 @@ func (v *visit) warning() string {
 }
 
 // settle waits until all is done. A pod that is stuck is not waited for.
-func (v *visit) settle(name string, generation int64, stuck bool) *wrong {
+func (v *visit) settle(name string, made edit, stuck bool) *wrong {
+	generation := made.generation
 	began, answered, fatal := time.Now(), false, ""
 	err := v.watch.Until(v.Context(), name, v.timeout(), v.calm(), func() error {
 		xr := v.watch.XR(name)
@@ -683,6 +700,9 @@ func (v *visit) settle(name string, generation int64, stuck bool) *wrong {
 		// A server that keeps its database says InvalidSpec too, and is Synced.
 		if kept := world.Condition(xr, "DatabaseReady").Reason == "DatabaseChangeRefused"; !v.heard(xr) || (!kept && world.Condition(xr, "ConfigReady").Reason == "InvalidSpec") {
 			return fmt.Errorf("the status is not made from the latest edit: want a port of %d, got %s; ConfigReady is %s", canary+v.edits, campaign.Text(xr.Object["status"]), world.Condition(xr, "ConfigReady").Reason)
+		}
+		if err := v.through(name, made); err != nil {
+			return err
 		}
 		if !answered {
 			answered = true
@@ -717,6 +737,24 @@ func (v *visit) settle(name string, generation int64, stuck bool) *wrong {
 	return nil
 }
 
+// through tells that Crossplane is through with a reconcile that has read an
+// edit. Synced and the status may be of one that had not. What that reconcile
+// wrote may still be on its way here.
+func (v *visit) through(name string, made edit) error {
+	if v.done == made.token {
+		return nil
+	}
+	done, err := v.Answered(name, made.token)
+	if err == nil && !done {
+		err = fmt.Errorf("generation %d is not reconciled", made.generation)
+	}
+	if err == nil {
+		v.done = made.token
+		v.watch.Touch(name)
+	}
+	return err
+}
+
 func (v *visit) pausedDatabase() bool {
 	return slices.Contains(v.state.Unlike(), "R1")
 }
@@ -730,11 +768,11 @@ func (v *visit) compare() *wrong {
 	v.made++
 	name := fmt.Sprintf("fresh%d", v.made)
 	defer v.leave(name)
-	generation, err := apply(v.Context(), v.Scenario, v.kind, name, v.specOf(v.state))
+	made, err := apply(v.Context(), v.Scenario, v.kind, name, v.specOf(v.state))
 	if err != nil {
 		return &wrong{"new", err.Error()}
 	}
-	if w := v.settle(name, generation, slices.Contains(rules, "R22")); w != nil {
+	if w := v.settle(name, made, slices.Contains(rules, "R22")); w != nil {
 		w.text = "a new server: " + w.text
 		return w
 	}

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -90,10 +91,15 @@ spec:
 	mark(s)
 	cluster := clusterUID(s)
 
+	// What the operator has read of a cluster before its deletion, it would
+	// write again after it: the user Secret above all (percona issue 1564).
+	operatorRests(s)
 	deleteServer(s)
 	s.Eventually("its database is gone, with volumes and users", func(ctx context.Context) error {
-		if _, err := s.Find(ctx, world.PGCluster, "files-postgres"); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("the PerconaPGCluster: %w", err)
+		for _, kind := range []schema.GroupVersionKind{world.PGCluster, world.PostgresCluster} {
+			if _, err := s.Find(ctx, kind, "files-postgres"); !apierrors.IsNotFound(err) {
+				return fmt.Errorf("the %s: %w", kind.Kind, err)
+			}
 		}
 		var claims corev1.PersistentVolumeClaimList
 		if err := s.List(ctx, &claims, client.InNamespace(s.Namespace), client.MatchingLabels{"postgres-operator.crunchydata.com/cluster": "files-postgres"}); err != nil {

@@ -28,7 +28,8 @@ const (
 // TestFailover tells that a server stays as it is while its database leaves and
 // reaches the state ready, again and again, whatever the reason.
 func TestFailover(t *testing.T) {
-	s := together(t)
+	s := earth.Scenario(t)
+	patient(t)
 	s.Apply(percona)
 	waitForServer(s, "files")
 	before := take(s, "files")

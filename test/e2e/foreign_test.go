@@ -183,6 +183,13 @@ func databaseReady(ctx context.Context, s *world.Scenario) error {
 	if err == nil && len(secret.Data["verifier"]) == 0 {
 		err = errors.New("its user has no verifier yet")
 	}
+	if err != nil {
+		return err
+	}
+	rows, err := s.Postgres.Query(ctx, s.Namespace, "files-postgres", "dittofs", "select 1 from pg_namespace where nspname = 'dittofs'")
+	if err == nil && len(rows) == 0 {
+		err = errors.New("its user has no schema yet")
+	}
 	return err
 }
 
@@ -350,7 +357,17 @@ func operatorMade(t *testing.T, s *world.Scenario, folder string) {
 			}
 		}
 	}
-	s.Eventually("the operator's server is ready", func(ctx context.Context) error { return podReady(ctx, s, "files-0") })
+	s.Eventually("the operator's server is ready", func(ctx context.Context) error {
+		sts, err := s.StatefulSet(ctx, "files")
+		if err != nil {
+			return err
+		}
+		// The controller writes the status after the pod is ready.
+		if st := sts.Status; st.ObservedGeneration != sts.Generation || st.ReadyReplicas != 1 || st.AvailableReplicas != 1 || st.UpdatedReplicas != 1 || st.CurrentRevision != st.UpdateRevision {
+			return fmt.Errorf("the status of its StatefulSet is %+v", st)
+		}
+		return podReady(ctx, s, "files-0")
+	})
 }
 
 // asWritten turns an object as an API server held it into one to create.

@@ -15,7 +15,7 @@ import (
 // earth is the world that all stories happen in.
 var earth *world.World //nolint:gochecknoglobals // It is started once, for all tests.
 
-// patience is given to Crossplane once, for all stories that happen together.
+// patience is given to Crossplane once, for all stories that need it.
 var patience sync.Once //nolint:gochecknoglobals // As is the world.
 
 // beside others is where the rest of a test happens: it leaves them alone. More
@@ -23,6 +23,12 @@ var patience sync.Once //nolint:gochecknoglobals // As is the world.
 func beside(t *testing.T) {
 	t.Helper()
 	t.Parallel()
+	patient(t)
+}
+
+// patient is Crossplane from now on.
+func patient(t *testing.T) {
+	t.Helper()
 	patience.Do(func() {
 		if err := earth.Plane.PatientCrossplane(t.Context()); err != nil {
 			t.Error(err)

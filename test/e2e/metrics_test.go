@@ -3,12 +3,15 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dittofs/function-dittoserver/test/e2e/plane"
 	"github.com/dittofs/function-dittoserver/test/e2e/world"
@@ -86,6 +89,39 @@ func functionMetrics(ctx context.Context, s *world.Scenario) (series, error) {
 		return nil, fmt.Errorf("pod %s does not run", name)
 	}
 	return scrape(ctx, &http.Client{Timeout: answerTimeout}, "http://"+ip+":8080/metrics")
+}
+
+// operatorRests waits until the Percona operator reconciles no cluster, and none
+// waits for it: there is nothing left that it has read before and writes later.
+func operatorRests(s *world.Scenario) {
+	s.Helper()
+	s.Eventually("the Percona operator rests", func(ctx context.Context) error {
+		var pods corev1.PodList
+		if err := s.List(ctx, &pods, client.HasLabels{"pgv2.percona.com/control-plane"}); err != nil {
+			return err
+		}
+		if len(pods.Items) != 1 {
+			return fmt.Errorf("the Percona operator has %d pods, want one", len(pods.Items))
+		}
+		ip, ok := s.Node.IP(pods.Items[0].Namespace, pods.Items[0].Name)
+		if !ok {
+			return fmt.Errorf("pod %s does not run", pods.Items[0].Name)
+		}
+		all, err := scrape(ctx, &http.Client{Timeout: answerTimeout}, "http://"+ip+":8080/metrics")
+		if err != nil {
+			return err
+		}
+		const clusters = `controller="postgrescluster"`
+		for _, name := range []string{"controller_runtime_active_workers", "workqueue_depth"} {
+			if n := all.sum(name, clusters); n > 0 {
+				return fmt.Errorf("%s of clusters is %.0f", name, n)
+			}
+		}
+		if all.sum("controller_runtime_reconcile_total", clusters) == 0 {
+			return errors.New("it has no metrics of clusters")
+		}
+		return nil
+	})
 }
 
 // calls of the function so far.

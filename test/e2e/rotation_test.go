@@ -33,6 +33,8 @@ func TestRotation(t *testing.T) {
 
 	const password = "anotherPassword1234567890"
 	// As the operator wants it: a new password, and no verifier of the old one.
+	// The old one comes back if the operator has read it and is about to write.
+	operatorRests(s)
 	patchSecret(s, userSecret, map[string]any{"data": map[string]any{"password": []byte(password), "verifier": nil}})
 	s.Eventually("the operator completes the Secret", func(ctx context.Context) error {
 		secret, err := s.Secret(ctx, userSecret)

@@ -36,6 +36,9 @@ const (
 	// settledPoll is how often that is looked at.
 	settledPoll = time.Second
 
+	// reconcileTime is more than a reconcile takes.
+	reconcileTime = 5 * time.Second
+
 	// What a reconcile may take of the function's calls: one for each round of
 	// requirements (R18), and one that shows that they have settled.
 	callsPerReconcile = 3
@@ -80,13 +83,26 @@ func TestSteady(t *testing.T) {
 
 	before := snapshot(s, servers)
 	writes := observe(s, before)
+	// No reconcile may be under way between the two: its call would be counted
+	// before, and its applies after.
 	api, function := must(s, apiMetrics), must(s, functionMetrics)
+	s.Eventually("nothing is being reconciled", func(context.Context) error {
+		begun := must(s, functionMetrics)
+		time.Sleep(reconcileTime)
+		api = must(s, apiMetrics)
+		time.Sleep(reconcileTime)
+		if function = must(s, functionMetrics); function.calls() > begun.calls() {
+			return fmt.Errorf("the function was called %.0f times meanwhile", function.calls()-begun.calls())
+		}
+		return nil
+	})
 	s.Throughout(duration, "the servers are ready", func(ctx context.Context) error {
 		time.Sleep(settledPoll)
 		return s.ConditionIs(ctx, world.DittoServer, "files", "Ready", "True")
 	})
-	calls := must(s, functionMetrics).calls() - function.calls()
+	// Who applies has called before.
 	requests := sent(api, must(s, apiMetrics))
+	calls := must(s, functionMetrics).calls() - function.calls()
 	after := snapshot(s, servers)
 
 	s.Keep("requests.txt", table(requests))

@@ -22,6 +22,9 @@ const (
 
 	// retryEvery is how long a watch that broke waits.
 	retryEvery = 100 * time.Millisecond
+
+	// checkEvery is how often a check is made if nothing happens to the server.
+	checkEvery = 250 * time.Millisecond
 )
 
 // A Watch knows a namespace's objects, and remembers what must not happen to
@@ -34,6 +37,8 @@ type Watch struct {
 
 	mu      sync.Mutex
 	objects map[string]*unstructured.Unstructured
+	// deleted is the version in which an object was deleted, if it was.
+	deleted map[string]uint64
 	// changed is when something of a server was changed last.
 	changed map[string]time.Time
 	// last is what that was.
@@ -49,7 +54,7 @@ type Watch struct {
 // ends with the context.
 func NewWatch(ctx context.Context, c client.WithWatch, namespace string, kinds ...schema.GroupVersionKind) *Watch {
 	w := &Watch{
-		client: c, namespace: namespace, kinds: kinds, xr: kinds[0], objects: map[string]*unstructured.Unstructured{}, changed: map[string]time.Time{}, last: map[string]string{},
+		client: c, namespace: namespace, kinds: kinds, xr: kinds[0], objects: map[string]*unstructured.Unstructured{}, deleted: map[string]uint64{}, changed: map[string]time.Time{}, last: map[string]string{},
 		templates: map[string][]string{}, wrongs: map[string][]string{}, woken: make(chan struct{}),
 	}
 	for _, kind := range kinds {
@@ -78,17 +83,7 @@ func (w *Watch) follow(ctx context.Context, namespace string, kind schema.GroupV
 		there[key(&list.Items[i])] = true
 		w.take(watch.Modified, &list.Items[i])
 	}
-	w.mu.Lock()
-	var gone []*unstructured.Unstructured
-	for k, u := range w.objects {
-		if u.GetKind() == kind.Kind && !there[k] {
-			gone = append(gone, u)
-		}
-	}
-	w.mu.Unlock()
-	for _, u := range gone {
-		w.take(watch.Deleted, u)
-	}
+	w.drop(list, func(u *unstructured.Unstructured) bool { return u.GetKind() == kind.Kind && !there[key(u)] })
 
 	events, err := w.client.Watch(ctx, list, client.InNamespace(namespace), &client.ListOptions{Raw: nil, Namespace: namespace})
 	if err != nil {
@@ -118,17 +113,39 @@ func (w *Watch) Refresh(ctx context.Context, server string) (bool, error) {
 		if err := w.client.List(ctx, list, client.InNamespace(w.namespace), client.MatchingLabels{labelComposite: server}); err != nil {
 			return false, err
 		}
+		there := map[string]bool{}
 		for i := range list.Items {
+			there[key(&list.Items[i])] = true
 			w.take(watch.Modified, &list.Items[i])
 		}
+		w.drop(list, func(u *unstructured.Unstructured) bool {
+			return u.GetKind() == kind.Kind && u.GetLabels()[labelComposite] == server && !there[key(u)]
+		})
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.changed[server] != before, nil
 }
 
+// drop the known objects that a list lacks and that are older than it.
+func (w *Watch) drop(list *unstructured.UnstructuredList, lacks func(*unstructured.Unstructured) bool) {
+	w.mu.Lock()
+	var gone []*unstructured.Unstructured
+	for _, u := range w.objects {
+		if lacks(u) && version(u) <= version(list) {
+			u = u.DeepCopy()
+			u.SetResourceVersion(list.GetResourceVersion())
+			gone = append(gone, u)
+		}
+	}
+	w.mu.Unlock()
+	for _, u := range gone {
+		w.take(watch.Deleted, u)
+	}
+}
+
 // version of an object, which grows.
-func version(u *unstructured.Unstructured) uint64 {
+func version(u interface{ GetResourceVersion() string }) uint64 {
 	n, err := strconv.ParseUint(u.GetResourceVersion(), 10, 64)
 	if err != nil {
 		return 0
@@ -144,7 +161,7 @@ func (w *Watch) take(event watch.EventType, u *unstructured.Unstructured) {
 	defer w.mu.Unlock()
 	k := key(u)
 	known := w.objects[k]
-	if known != nil && event != watch.Deleted && version(u) <= version(known) {
+	if event != watch.Deleted && (version(u) <= w.deleted[k] || (known != nil && version(u) <= version(known))) {
 		return
 	}
 	server := w.owner(u)
@@ -153,6 +170,7 @@ func (w *Watch) take(event watch.EventType, u *unstructured.Unstructured) {
 	}
 	if event == watch.Deleted {
 		delete(w.objects, k)
+		w.deleted[k] = version(u)
 	} else {
 		w.objects[k] = u
 	}
@@ -270,6 +288,13 @@ func (w *Watch) Names() []string {
 	return slices.Sorted(maps.Keys(w.objects))
 }
 
+// Touch a server: something of it has just changed.
+func (w *Watch) Touch(server string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changed[server], w.last[server] = time.Now(), "its reconcile"
+}
+
 // Until the check gives no error and nothing of the server has changed for a
 // while. The error is the last that the check gave.
 func (w *Watch) Until(ctx context.Context, server string, timeout, quiet time.Duration, check func() error) error {
@@ -278,9 +303,12 @@ func (w *Watch) Until(ctx context.Context, server string, timeout, quiet time.Du
 	var broken error
 	for {
 		w.mu.Lock()
-		woken, calm := w.woken, time.Until(w.changed[server].Add(quiet))
+		woken := w.woken
 		w.mu.Unlock()
 		err := check()
+		w.mu.Lock()
+		calm := time.Until(w.changed[server].Add(quiet))
+		w.mu.Unlock()
 		if err == nil && calm <= 0 {
 			var late bool
 			if late, broken = w.Refresh(ctx, server); broken == nil && !late {
@@ -288,7 +316,7 @@ func (w *Watch) Until(ctx context.Context, server string, timeout, quiet time.Du
 			}
 			calm = quiet
 		}
-		wait := timeout
+		wait := checkEvery
 		if err == nil {
 			wait = calm
 		}

@@ -31,13 +31,20 @@ func (p *Plane) PatientCrossplane(ctx context.Context) error {
 	if slices.Contains(args, flag) {
 		return nil
 	}
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
-		return fmt.Errorf("cannot stop Crossplane: %w", err)
+	// As a kubelet does, if it does not stop in time.
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		if err := syscall.Kill(pid, signal); err != nil {
+			return fmt.Errorf("cannot stop Crossplane: %w", err)
+		}
+		err = cluster.Poll(ctx, stopTimeout, readyPoll, func(context.Context) (bool, error) {
+			return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH), errors.New("Crossplane does not stop")
+		})
+		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			err = nil
+			break
+		}
 	}
-	err = cluster.Poll(ctx, stopTimeout, readyPoll, func(context.Context) (bool, error) {
-		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH), errors.New("Crossplane does not stop")
-	})
-	if err != nil && !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+	if err != nil {
 		return err
 	}
 	again, err := p.start("crossplane", here{}, env, args[0], append(args[1:], flag, "--circuit-breaker-refill-rate="+patience)...)

@@ -9,6 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/dittofs/function-dittoserver/test/e2e/postgres"
 	"github.com/dittofs/function-dittoserver/test/e2e/sandbox"
 	"github.com/dittofs/function-dittoserver/test/e2e/toolchain"
@@ -54,6 +57,7 @@ func enter(ctx context.Context, run func(context.Context, *World) int) (int, err
 	if err := json.Unmarshal([]byte(os.Getenv(programsVariable)), &programs); err != nil { //nolint:musttag // Written by this very program.
 		return exitFailure, fmt.Errorf("cannot read what was built: %w", err)
 	}
+	log.SetLogger(logr.Discard()) // What controller-runtime has to say comes back as errors.
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	w, err := Start(ctx, &programs, Out(programs.Root))

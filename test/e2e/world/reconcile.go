@@ -23,13 +23,16 @@ import (
 
 // What Crossplane's log says of an XR, with --debug.
 const (
-	annotationReconcile = "crossplane.io/reconcile-requested-at"
-
 	logRequested = "Processing reconcile request"
+	logApplied   = "Watching kinds this controller's composite resources depend on"
 	logComposed  = "Successfully composed resources"
 	logRefused   = "cannot compose resources"
 	logConflict  = "the object has been modified"
 )
+
+// AnnotationReconcile of an XR asks Crossplane to reconcile it. Its value is a
+// token that the log repeats.
+const AnnotationReconcile = "crossplane.io/reconcile-requested-at"
 
 // Reconciles that Crossplane made of an XR.
 type Reconciles struct {
@@ -61,7 +64,7 @@ func (s *Scenario) ReconcileComposite(name string) Reconciles {
 func (s *Scenario) reconcile(gvk schema.GroupVersionKind, namespace, name string) Reconciles {
 	s.Helper()
 	token := string(uuid.NewUUID())
-	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, annotationReconcile, token)
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, AnnotationReconcile, token)
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(gvk)
 	u.SetNamespace(namespace)
@@ -107,6 +110,25 @@ func (s *Scenario) reconcilesSince(namespace, name, token string) (Reconciles, e
 	return r, nil
 }
 
+// Answered tells whether Crossplane is through with an XR as it was when a token
+// was written into it: all is applied, or it never will be.
+func (s *Scenario) Answered(name, token string) (bool, error) {
+	lines, err := s.journal.of(s.Namespace, name)
+	if err != nil {
+		return false, err
+	}
+	begun := false
+	for _, line := range lines {
+		switch {
+		case !begun:
+			begun = strings.Contains(line, logRequested) && strings.Contains(line, token)
+		case strings.Contains(line, logApplied), strings.Contains(line, logRefused) && !strings.Contains(line, logConflict):
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // A journal is what Crossplane's log says of reconciles, by XR. The log is read
 // once: stories that ask all the time would read hundreds of megabytes else.
 type journal struct {
@@ -149,7 +171,7 @@ func (j *journal) read() error {
 			return err
 		}
 		j.offset += int64(len(line))
-		if !strings.Contains(line, logRequested) && !strings.Contains(line, logComposed) && !strings.Contains(line, logRefused) {
+		if !slices.ContainsFunc([]string{logRequested, logApplied, logComposed, logRefused}, func(said string) bool { return strings.Contains(line, said) }) {
 			continue
 		}
 		if xr := ofXR.FindStringSubmatch(line); xr != nil {

@@ -34,10 +34,13 @@ const (
 	dumpTimeout = 30 * time.Second
 )
 
-// Kinds that scenarios look at.
+// Kinds that scenarios look at. The Percona operator makes a PostgresCluster of
+// each PerconaPGCluster.
 var (
 	DittoServer = schema.GroupVersionKind{Group: "dittofs.io", Version: "v1alpha1", Kind: "DittoServer"}      //nolint:gochecknoglobals // A name.
 	PGCluster   = schema.GroupVersionKind{Group: "pgv2.percona.com", Version: "v2", Kind: "PerconaPGCluster"} //nolint:gochecknoglobals // A name.
+
+	PostgresCluster = schema.GroupVersionKind{Group: "postgres-operator.crunchydata.com", Version: "v1beta1", Kind: "PostgresCluster"} //nolint:gochecknoglobals // A name.
 )
 
 // A Scenario is a story in a namespace of its own. What is left at its end is
