@@ -72,12 +72,14 @@ func TestR22DeletedStatefulSetKeepsItsDatabase(t *testing.T) {
 			s.editXR(tc.edits...)
 			s.rest(t)
 			s.remove(server.KeyStatefulSet)
-			unknown := s.clone().forget(server.KeyConfig).hide(tc.witness).response(t)
-			if composed(unknown, server.KeyStatefulSet) != nil {
-				t.Errorf("%s\nThe StatefulSet is composed while that is not read.", tc.reason)
-			}
-			if users := fmt.Sprint(at(composed(unknown, server.KeyCluster), "spec", "users")); strings.Contains(users, "other") {
-				t.Errorf("%s\nThe cluster is led elsewhere while that is not read: %s", tc.reason, users)
+			for _, unread := range []string{tc.witness, idOfKey(server.KeyStatefulSet), idOf("v1", "PersistentVolumeClaim", teamNamespace, "controlplane-"+serverName+"-0")} {
+				unknown := s.clone().forget(server.KeyConfig).hide(unread).response(t)
+				if composed(unknown, server.KeyStatefulSet) != nil {
+					t.Errorf("%s\nThe StatefulSet is composed while %s is not read.", tc.reason, unread)
+				}
+				if users := fmt.Sprint(at(composed(unknown, server.KeyCluster), "spec", "users")); strings.Contains(users, "other") {
+					t.Errorf("%s\nThe cluster is led elsewhere while %s is not read: %s", tc.reason, unread, users)
+				}
 			}
 			rsp := s.rest(t)
 			if got := conditionOf(rsp, condition.TypeDatabaseReady); got != "False DatabaseChangeRefused" {

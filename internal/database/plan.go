@@ -97,7 +97,8 @@ func For(srv *server.Server, seen *observed.State, blocked bool) (*Plan, error) 
 			runningID, p.ID, p.Kind))
 		p.Status = statusOf(running, runningID, srv, seen)
 	}
-	// No server is started while it is not known what it ran on (R2).
+	// No server is started while it is not known what it ran on (R2). That is
+	// so for a call or two: Crossplane looks up what is asked for.
 	p.Usable = p.Usable && !p.uncertain
 
 	if err := p.composeCluster(srv, seen, blocked); err != nil {

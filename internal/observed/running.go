@@ -64,23 +64,26 @@ func (s *State) Running() (kind, id string) {
 	return DatabaseSQLite, DatabaseSQLite + ":" + s.runningPath()
 }
 
-// RunningKnown tells whether Running has all that it reads. If somebody deleted
-// the StatefulSet, an object whose presence is unknown may tell of another
-// database than the spec does.
+// RunningKnown tells whether Running has all that it reads. An object that
+// Crossplane has not answered yet may tell of another database than the spec.
 func (s *State) RunningKnown() bool {
-	if s.objects[server.KeyStatefulSet].Presence != Absent || !s.claim.Live() {
+	sts := s.objects[server.KeyStatefulSet].Presence
+	switch {
+	case sts == Unknown:
+		return false
+	case sts != Absent:
 		return true
+	case s.claim.Presence != Found:
+		return s.claim.Presence == Absent
 	}
 	switch s.srv.XR.DatabaseType {
 	case DatabaseSQLite:
 		return s.objects[server.KeyConfig].Presence != Unknown
-	case DatabaseExternal:
-		return s.Secret(s.srv.XR.DatabaseSecret).Presence != Unknown
 	case DatabasePercona:
 		return s.Secret(percona.SecretName(s.srv.Name)).Presence != Unknown
 	}
 
-	return true
+	return true // The status alone tells an external one's Secret.
 }
 
 // lastRunning is what a server ran on whose StatefulSet is gone, but not its
