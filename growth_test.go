@@ -88,7 +88,7 @@ func BenchmarkGrowth(b *testing.B) {
 	ten, hundred, thousand := time.Hour, time.Hour, time.Hour
 	few, some, many := crowded(b, steady, 10), crowded(b, steady, 100), crowded(b, steady, 1000)
 	for b.Loop() {
-		// In turns, so that what else the machine does meets all of them.
+		// In turns, so that other work meets all of them.
 		for range 10 {
 			ten, hundred, thousand = min(ten, cost(few)), min(hundred, cost(some)), min(thousand, cost(many))
 		}

@@ -281,7 +281,7 @@ func TestCampaignAgain(t *testing.T) {
 }
 
 // apply a DittoServer as a user does: what the spec does not say is taken away.
-// It returns the generation that this is.
+// It returns the edit that this is.
 func apply(ctx context.Context, s *world.Scenario, server, name string, spec map[string]any, opts ...client.ApplyOption) (edit, error) {
 	e := edit{token: string(uuid.NewUUID())}
 	spec = campaign.Copy(spec)

@@ -161,7 +161,10 @@ func (w *Watch) take(event watch.EventType, u *unstructured.Unstructured) {
 	defer w.mu.Unlock()
 	k := key(u)
 	known := w.objects[k]
-	if event != watch.Deleted && (version(u) <= w.deleted[k] || (known != nil && version(u) <= version(known))) {
+	// What is old says nothing. An object is listed as deleted in no version of
+	// its own.
+	v := version(u)
+	if v <= w.deleted[k] || (known != nil && (v < version(known) || (v == version(known) && event != watch.Deleted))) {
 		return
 	}
 	server := w.owner(u)
@@ -170,7 +173,7 @@ func (w *Watch) take(event watch.EventType, u *unstructured.Unstructured) {
 	}
 	if event == watch.Deleted {
 		delete(w.objects, k)
-		w.deleted[k] = version(u)
+		w.deleted[k] = v
 	} else {
 		w.objects[k] = u
 	}

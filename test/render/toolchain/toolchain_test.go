@@ -148,6 +148,7 @@ func TestProgress(t *testing.T) {
 			if tc.want == `^$` {
 				_ = mentioned.Close()
 			}
+			defer time.AfterFunc(time.Minute, func() { _ = mentioned.Close() }).Stop()
 			p := NewProgress(first, tc.terminal)
 			p.quietFor = tc.quietFor
 			cmd := exec.CommandContext(t.Context(), "sh", "-c", "echo one >&2; echo two >&2; cat")
