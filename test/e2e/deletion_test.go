@@ -85,7 +85,7 @@ spec:
   storage: {metadataSize: 10Gi}
   percona: {enabled: true, deleteWithServer: true}
 `
-	s := together(t)
+	s := earth.Scenario(t)
 	s.Apply(manifest)
 	waitForServer(s, "files")
 	mark(s)

@@ -20,7 +20,7 @@ const userSecret = "files-postgres-pguser-dittofs"
 // TestRotation tells that a new password of the database restarts the server
 // once, and that other changes of its Secret do not.
 func TestRotation(t *testing.T) {
-	s := together(t)
+	s := earth.Scenario(t)
 	s.Apply(percona)
 	waitForServer(s, "files")
 	before := take(s, "files")

@@ -48,14 +48,15 @@ type share struct {
 
 // shares of all stories. Those that take something away from everyone happen
 // one after the other, as do those that measure; the others happen together.
-// Failover keeps the Percona operator's one worker busy, so it is not among them.
+// The Percona operator has one worker: Failover keeps it busy, and
+// DeleteWithServer and Rotation wait until it rests, so they are not among them.
 func shares() []share {
 	return []share{
 		{name: "together"},
 		{name: "crashes", stories: []string{"Claim", "FunctionCrash", "CrossplaneCrash", "APIServerCrash", "Failover"}},
 		{name: "missing", stories: []string{"PermissionsLater", "PermissionMissing", "PerconaLater", "PerconaCrash", "PrometheusLater"}},
 		{name: "fleet", stories: []string{"Fleet"}},
-		{name: "steady", stories: []string{"Steady"}},
+		{name: "steady", stories: []string{"DeleteWithServer", "Rotation", "Steady"}},
 	}
 }
 
