@@ -85,9 +85,10 @@ func BenchmarkGrowth(b *testing.B) {
 		return (cpuTime(b) - start) / calls
 	}
 
-	ten, hundred, thousand := time.Hour, time.Hour, time.Hour
+	var ten, hundred, thousand time.Duration
 	few, some, many := crowded(b, steady, 10), crowded(b, steady, 100), crowded(b, steady, 1000)
 	for b.Loop() {
+		ten, hundred, thousand = time.Hour, time.Hour, time.Hour
 		// In turns, so that other work meets all of them.
 		for range 10 {
 			ten, hundred, thousand = min(ten, cost(few)), min(hundred, cost(some)), min(thousand, cost(many))

@@ -37,9 +37,12 @@ const (
 
 	// fleetSlack is how many more calls and applies a server of a larger fleet
 	// may take than one of the smallest: reconciles do not come at the same
-	// moments. (What a call takes of a processor is not bounded: on a machine
-	// that others use too, the same work takes twice as much at times.)
+	// moments.
 	fleetSlack = 1.25
+
+	// callSlack is how much more of a processor a call may take in a larger
+	// fleet: processors are shared.
+	callSlack = 1.5
 
 	// waitingPoll is how often Crossplane looks at a server that waits (R20).
 	waitingPoll = 13500 * time.Millisecond
@@ -76,7 +79,7 @@ func TestFleet(t *testing.T) {
 	}
 
 	report := fmt.Sprintf("%8s %9s %9s %9s %15s %16s %14s %9s\n", "servers", "ready s", "calls", "calls/XR", "function ms/XR", "Crossplane ms/XR", "XR applies/XR", "peak MiB")
-	var least, leastApplied float64
+	var least, leastApplied, perCall float64
 	for text := range strings.SplitSeq(sizes, ",") {
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -90,13 +93,16 @@ func TestFleet(t *testing.T) {
 		s.Step("so far:\n%s", report)
 		s.Keep("fleet.txt", report)
 		if least == 0 {
-			least, leastApplied = each, applied
+			least, leastApplied, perCall = each, applied, took.cpu/took.calls
 		}
 		// While it takes longer, those that wait for a database are looked at
 		// more often.
 		polls := took.elapsed.Seconds() / waitingPoll.Seconds() / perconaEvery
 		if most := least*fleetSlack + callsPerReconcile*polls; each > most {
 			t.Errorf("of %d servers each took %.1f calls, want %.1f at most, as %.1f were enough in the smallest fleet", n, each, most, least)
+		}
+		if got, most := took.cpu/took.calls, perCall*callSlack; got > most {
+			t.Errorf("with %d servers a call took %.2f ms of the function, want %.2f at most, as %.2f were enough in the smallest fleet", n, got*ms, most*ms, perCall*ms)
 		}
 		// Each reconcile applies the XR twice: itself and its status.
 		if most := leastApplied*fleetSlack + 2*polls; applied > most {

@@ -161,8 +161,8 @@ func (w *Watch) take(event watch.EventType, u *unstructured.Unstructured) {
 	defer w.mu.Unlock()
 	k := key(u)
 	known := w.objects[k]
-	// What is old says nothing. An object is listed as deleted in no version of
-	// its own.
+	// What is old says nothing. A deletion may be told in the version that is
+	// known.
 	v := version(u)
 	if v <= w.deleted[k] || (known != nil && (v < version(known) || (v == version(known) && event != watch.Deleted))) {
 		return
